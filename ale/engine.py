@@ -1,0 +1,197 @@
+"""The whole learning step as one straight line: features, student, temperature, beliefs, ranking, review.
+
+Pure: arrays in, arrays out. Who reads the annotations and who publishes the result is not known here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.calibration import fit_temperature, softmax
+from ale.errors import NotEnoughLabels
+from ale.features import FeatureSpace
+from ale.metrics import accuracy, ece, macro_f1
+from ale.predictor import Predictor
+from ale.protocols import Strategy, Student
+from ale.ranking import Ranking, confidence_of, rank_pool, task_scores
+from ale.review import Evidence, Review, find_label_issues
+from ale.types import Beliefs, Embeddings, Indices, LabelIssue, LabelSpace, Probs, Scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnInput:
+    """All that one learn run needs. Row i of `raw`, `teacher` and `candidates` is pool row i.
+
+    `labelled` may name a row twice (two annotators); `targets`, `groups` and `weights` are aligned with it.
+    `candidates` are rows that may be ranked (by default all that have no label).
+    """
+
+    raw: Embeddings
+    labelled: Indices
+    targets: NDArray[np.int64]
+    labels: LabelSpace
+    strategy: Strategy
+    student: type[Student]
+    groups: NDArray[np.int64] | None = None
+    weights: NDArray[np.float64] | None = None
+    teacher: Probs | None = None
+    candidates: NDArray[np.bool_] | None = None
+    batch: int = 20
+    seed: int = 0
+    review: bool = True
+
+    def __post_init__(self) -> None:
+        n = len(self.raw)
+        if len(self.labelled) != len(self.targets):
+            raise ValueError(f"{len(self.labelled)} labelled rows, {len(self.targets)} targets")
+        if self.teacher is not None and self.teacher.shape != (n, len(self.labels)):
+            raise ValueError(f"teacher of shape {self.teacher.shape} for {n} rows, {len(self.labels)} labels")
+        if self.candidates is not None and len(self.candidates) != n:
+            raise ValueError(f"{len(self.candidates)} candidate marks for {n} rows")
+        if len(self.labelled) and (self.labelled.min() < 0 or self.labelled.max() >= n):
+            raise ValueError("a labelled row is outside the pool")
+        if len(self.targets) and (self.targets.min() < 0 or self.targets.max() >= len(self.labels)):
+            raise ValueError("a target is outside the label space")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """What a learn run found out.
+
+    `probs` has a row per pool row: the student's calibrated belief, else the teacher's, else NaN.
+    `ranking` holds pool rows; `scores` is NaN for rows that are no candidates, else 0 = ask now, 1 = leave.
+    `reasons` says, in stable words, which steps were left out.
+    """
+
+    predictor: Predictor | None
+    space: FeatureSpace
+    probs: Probs
+    ranking: Ranking
+    scores: Scores
+    issues: list[LabelIssue]
+    metrics: dict[str, float]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def student(self) -> Student | None:
+        """The fitted student, None while there is too little to learn from."""
+        return None if self.predictor is None else self.predictor.student
+
+    @property
+    def temperature(self) -> float:
+        """The student's temperature, 1 without a student."""
+        return 1.0 if self.predictor is None else self.predictor.temperature
+
+
+def learn(given: LearnInput) -> Learned:
+    """The learn run. Deterministic for a seed; never raises for too few labels, it says so in `reasons`."""
+    clock = _Clock()
+    reasons: dict[str, str] = {}
+    space = FeatureSpace.fit(given.raw)
+    features = space.transform(given.raw)
+    clock.lap("features")
+
+    fitted = _fit(given, features, reasons)
+    predictor = held_out = None
+    probs = _nothing(given) if given.teacher is None else given.teacher
+    if fitted is not None:
+        logits = fitted.out_of_fold_logits()
+        predictor = Predictor(fitted, space, fit_temperature(logits, given.targets, given.weights))
+        held_out = softmax(logits, predictor.temperature)
+        probs = softmax(fitted.logits(features), predictor.temperature)
+    clock.lap("fit")
+
+    ranking, scores = _rank(given, features, None if predictor is None else probs)
+    clock.lap("rank")
+    found = _review(given, features, held_out, reasons)
+    clock.lap("review")
+    metrics = _metrics(given, held_out) | clock.seconds
+    return Learned(predictor, space, probs, ranking, scores, found.issues, metrics, reasons)
+
+
+def _fit(given: LearnInput, features: Embeddings, reasons: dict[str, str]) -> Student | None:
+    try:
+        return given.student().fit(
+            features,
+            given.labelled,
+            given.targets,
+            labels=len(given.labels),
+            groups=given.groups,
+            teacher=given.teacher,
+            weights=given.weights,
+        )
+    except NotEnoughLabels as error:
+        reasons["student"] = error.reason
+        return None
+
+
+def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tuple[Ranking, Scores]:
+    """The ranking in pool rows, and the published score of every pool row."""
+    mark = given.candidates
+    if mark is None:
+        mark = np.ones(len(given.raw), bool)
+        mark[given.labelled] = False
+    rows = np.flatnonzero(mark)
+    beliefs = Beliefs(
+        embeddings=features[rows],
+        student=None if student is None else student[rows],
+        teacher=None if given.teacher is None else given.teacher[rows],
+        labelled=features[np.unique(given.labelled)],
+    )
+    local = rank_pool(beliefs, given.strategy, given.batch, np.random.default_rng(given.seed))
+    scores = np.full(len(given.raw), np.nan)
+    scores[rows] = task_scores(local, confidence_of(beliefs))
+    return Ranking(rows[local.order], local.queue, rows[local.audit]), scores
+
+
+def _review(
+    given: LearnInput, features: Embeddings, held_out: Probs | None, reasons: dict[str, str]
+) -> Review:
+    if held_out is None or not given.review:
+        return Review([], "no_student" if held_out is None else "not_asked")
+    found = find_label_issues(
+        Evidence(
+            held_out=held_out,
+            targets=given.targets,
+            features=features[given.labelled],
+            groups=given.groups,
+            teacher=None if given.teacher is None else given.teacher[given.labelled],
+        ),
+        given.labels,
+    )
+    if found.skipped is not None:
+        reasons["review"] = found.skipped
+    return found
+
+
+def _nothing(given: LearnInput) -> Probs:
+    return np.full((len(given.raw), len(given.labels)), np.nan, np.float32)
+
+
+def _metrics(given: LearnInput, held_out: Probs | None) -> dict[str, float]:
+    counts = {"n_labels": float(len(given.targets)), "n_classes": float(len(np.unique(given.targets)))}
+    if held_out is None:
+        return counts
+    predicted = held_out.argmax(axis=1)
+    return counts | {
+        "oof_accuracy": accuracy(predicted, given.targets),
+        "oof_macro_f1": macro_f1(predicted, given.targets),
+        "oof_ece": ece(held_out, given.targets),
+    }
+
+
+class _Clock:
+    """Seconds per step, under `seconds_<step>`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[f"seconds_{step}"] = now - self._last
+        self._last = now

@@ -1,0 +1,92 @@
+"""Everything that `ale` and `ml_backend` raise on purpose.
+
+AleError
+├── ConfigurationError       a setting or a name is wrong; the message lists what is valid
+│   ├── UnknownName          no strategy, teacher or student of that name
+│   └── MissingExtra         a package behind an extra is not installed; the message names the command
+├── LabelSpaceMismatch       a model and a label space do not belong together
+├── NotEnoughLabels          too few labels or classes to learn from; `reason` is a stable word
+├── TeacherError
+│   └── TeacherUnavailable   the teacher cannot answer now
+├── CheckpointError          a checkpoint is missing, damaged or of another format
+├── LabelStudioError         Label Studio refused or could not be reached
+│   ├── LabelStudioUnreachable
+│   ├── LabelStudioRefused   an HTTP error status; `status` holds it
+│   └── ProjectGone          the project does not exist (any more)
+├── PublishError             predictions could not be published whole; nothing was put in force
+└── Superseded               a newer learn run has taken over; not a failure
+"""
+
+
+class AleError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigurationError(AleError):
+    """A setting or a name is wrong; the message lists what is valid."""
+
+
+class UnknownName(ConfigurationError):
+    """No entry of that name in one of the tables."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+
+
+class MissingExtra(ConfigurationError):
+    """A package behind an extra is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra [{extra}]: pip install 'ale-label-studio[{extra}]'")
+
+
+class LabelSpaceMismatch(AleError):
+    """A model and a label space do not belong together."""
+
+
+class NotEnoughLabels(AleError):
+    """Too few labels to learn from. `reason` is a stable word for counters, e.g. `need_two_classes`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TeacherError(AleError):
+    """Base of what can go wrong with a teacher."""
+
+
+class TeacherUnavailable(TeacherError):
+    """The teacher cannot answer now; ask again later."""
+
+
+class CheckpointError(AleError):
+    """A checkpoint is missing, damaged or of another format."""
+
+
+class LabelStudioError(AleError):
+    """Label Studio refused or could not be reached."""
+
+
+class LabelStudioUnreachable(LabelStudioError):
+    """No usable answer: connection refused, time-out, or something that is not Label Studio."""
+
+
+class LabelStudioRefused(LabelStudioError):
+    """Label Studio answered with an HTTP error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ProjectGone(LabelStudioError):
+    """The project does not exist (any more), or is another one with the same id."""
+
+
+class PublishError(AleError):
+    """Predictions could not be published whole; the version in force before stays in force."""
+
+
+class Superseded(AleError):
+    """A newer learn run has taken over; this one discards itself."""

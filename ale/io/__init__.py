@@ -1,0 +1,1 @@
+"""The only folder of `ale` that touches disk or network."""

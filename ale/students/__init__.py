@@ -1,0 +1,21 @@
+"""The students by name. A new one is a file in this folder and a line in this table."""
+
+from __future__ import annotations
+
+from ale.errors import UnknownName
+from ale.protocols import Student
+from ale.students.linear import LinearStudent
+
+STUDENTS: dict[str, type[Student]] = {
+    LinearStudent.kind: LinearStudent,
+}
+
+
+def resolve_student(name: str) -> type[Student]:
+    """The class of that name, to be fitted or to be read from a checkpoint."""
+    if name not in STUDENTS:
+        raise UnknownName("student", name, list(STUDENTS))
+    return STUDENTS[name]
+
+
+__all__ = ["STUDENTS", "LinearStudent", "resolve_student"]

@@ -1,0 +1,137 @@
+"""The values that travel through the engine: frozen, small, and free of any I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Probs = NDArray[np.float32]
+"""Shape (examples, labels); rows sum to 1. A row of NaN is an abstention."""
+
+Scores = NDArray[np.float64]
+"""Shape (examples,); the direction is stated where the scores are made."""
+
+Embeddings = NDArray[np.float32]
+"""Shape (examples, dimensions)."""
+
+Indices = NDArray[np.int64]
+"""Positions in the pool."""
+
+
+class Abstention(StrEnum):
+    """Why a teacher or a student has no answer for an example. Counted, shown, never guessed away."""
+
+    NO_TEXT = "no_text"
+    TEACHER_PENDING = "teacher_pending"
+    TEACHER_UNAVAILABLE = "teacher_unavailable"
+    NOT_EMBEDDED = "not_embedded"
+    NO_MODEL = "no_model"
+    UNSUPPORTED_CONFIG = "unsupported_config"
+    UNKNOWN_PROJECT = "unknown_project"
+    LABEL_SPACE_CHANGED = "label_space_changed"
+
+
+class Provenance(StrEnum):
+    """Who gave a label."""
+
+    HUMAN = "human"
+    AUDIT = "audit"
+    TEACHER = "teacher"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSpace:
+    """The labels one may answer with, in config order, and what annotators are told about them.
+
+    `hints` are aligned with `labels`; an empty string means that the config gives none.
+    """
+
+    labels: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+    instructions: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels are not unique: {self.labels}")
+        if not self.hints:
+            object.__setattr__(self, "hints", ("",) * len(self.labels))
+        if len(self.hints) != len(self.labels):
+            raise ValueError(f"{len(self.hints)} hints for {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def index(self, label: str) -> int | None:
+        """The label's position, or None when the config does not have it (never a near match)."""
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            return None
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that change when a label, a hint or their order changes."""
+        payload = json.dumps([self.labels, self.hints], ensure_ascii=True)
+        return hashlib.sha256(payload.encode()).hexdigest()[:12]
+
+    @property
+    def labels_fingerprint(self) -> str:
+        """12 hex digits that change when a label or their order changes; a model is bound to these."""
+        return hashlib.sha256(json.dumps(self.labels).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One normalised text with the id that its source gave it."""
+
+    id: int
+    text: str
+    text_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """All that a query strategy sees: arrays over the same candidates, row by row.
+
+    `student` is None before the first student; `teacher` is None without a teacher, and its rows are NaN
+    where the teacher abstained. `labelled` are the embeddings of what humans have labelled so far.
+    """
+
+    embeddings: Embeddings
+    student: Probs | None = None
+    teacher: Probs | None = None
+    labelled: Embeddings = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    @property
+    def best(self) -> Probs | None:
+        """The student's probabilities, else the teacher's with abstentions as uniform rows, else None."""
+        if self.student is not None:
+            return self.student
+        if self.teacher is None:
+            return None
+        filled = self.teacher.copy()
+        filled[np.isnan(filled).any(axis=1)] = 1.0 / max(1, filled.shape[1])
+        return filled
+
+
+@dataclass(frozen=True, slots=True)
+class LabelIssue:
+    """A human label that the evidence doubts.
+
+    `position` counts in the labelled arrays that were given; `given` and `suggested` are label positions.
+    `score` is in [0, 1], higher = more surely wrong.
+    """
+
+    position: int
+    given: int
+    suggested: int
+    score: float
+    reason: str
