@@ -1,0 +1,335 @@
+"""The only code that calls Label Studio's API.
+
+The SDK's client carries tokens of both kinds (legacy and personal), refreshes them and pools connections.
+Bodies are read as plain JSON: the SDK has no call for several of the end points used here (model versions,
+Data Manager actions with values, columns), and its typed models would parse ten thousand tasks slowly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from ale.errors import ConfigurationError, LabelStudioRefused, LabelStudioUnreachable, ProjectGone
+from ml_backend.settings import Settings
+
+Json = dict[str, Any]
+
+READ_TIMEOUT_S = 60
+WRITE_TIMEOUT_S = 600  # 20,000 predictions in one call took 32 s on a busy machine; a large margin over that
+PAGE = 500
+
+
+class LabelStudioClient:
+    """Label Studio's REST API, project by project. All methods raise the LabelStudioError tree."""
+
+    def __init__(self, settings: Settings) -> None:
+        token = settings.label_studio_api_key.get_secret_value()
+        if not token:
+            raise ConfigurationError(
+                "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
+            )
+        self.url = settings.label_studio_url
+        try:
+            self._sdk = LabelStudio(base_url=self.url, api_key=token, timeout=READ_TIMEOUT_S)
+        except ApiError as error:
+            raise LabelStudioRefused(401, f"LABEL_STUDIO_API_KEY is not usable: {_detail(error.body)}") from error
+
+    # -- the project ---------------------------------------------------------------------------------
+
+    def whoami(self) -> Json:
+        """The user that our token belongs to."""
+        return cast(Json, self._call("GET", "api/current-user/whoami"))
+
+    def version(self) -> Json:
+        """What Label Studio says about itself."""
+        return cast(Json, self._call("GET", "api/version"))
+
+    def project(self, project_id: int) -> Json:
+        """The project with its counters; raises ProjectGone."""
+        try:
+            return cast(Json, self._call("GET", f"api/projects/{project_id}/"))
+        except LabelStudioRefused as error:
+            if error.status == 404:
+                raise ProjectGone(f"project {project_id} does not exist on {self.url}") from error
+            raise
+
+    def projects(self) -> list[Json]:
+        """All projects that our token sees (id, title, created_at)."""
+        rows: list[Json] = []
+        page = 1
+        while True:
+            answer = self._call(
+                "GET", "api/projects/", params={"page": page, "page_size": 100, "include": "id,title,created_at"}
+            )
+            rows += answer["results"]
+            if not answer.get("next"):
+                return rows
+            page += 1
+
+    def create_project(self, **values: Any) -> Json:
+        """A new project."""
+        return cast(Json, self._call("POST", "api/projects/", body=values))
+
+    def update_project(self, project_id: int, **values: Any) -> Json:
+        """Change columns of a project."""
+        return cast(Json, self._call("PATCH", f"api/projects/{project_id}/", body=values))
+
+    # -- tasks and annotations -----------------------------------------------------------------------
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Json]) -> list[int]:
+        """Ids of the imported tasks, in order."""
+        answer = self._call(
+            "POST", f"api/projects/{project_id}/import", params={"return_task_ids": True}, body=list(tasks)
+        )
+        return cast(list[int], answer["task_ids"])
+
+    def tasks(
+        self, project_id: int, *, changed_after: str = "", ids: Sequence[int] = (), full_annotations: bool = False
+    ) -> Iterator[Json]:
+        """Tasks with id, data, is_labeled, updated_at, and annotations as `{id, updated_at}` or whole.
+
+        `changed_after` is an ISO time of Label Studio; a task's own `updated_at` moves with its annotations.
+        """
+        filters = []
+        if changed_after:
+            filters.append(_filter("updated_at", "greater", "Datetime", changed_after))
+        if ids:
+            filters.append(_filter("id", "in_list", "List", list(ids)))
+        params: Json = {"project": project_id, "fields": "all", "page_size": 100 if full_annotations else PAGE}
+        if not full_annotations:
+            params["include"] = "id,data,is_labeled,updated_at,annotations"
+        if filters:
+            params["query"] = json.dumps({"filters": {"conjunction": "and", "items": filters}})
+        yield from self._pages(params)
+
+    def task_ids_with_version(self, project_id: int, version: str) -> set[int]:
+        """Ids of the tasks that have a prediction of that version."""
+        query = {
+            "filters": {
+                "conjunction": "and",
+                "items": [_filter("predictions_model_versions", "contains", "List", [version])],
+            }
+        }
+        params = {
+            "project": project_id,
+            "fields": "all",
+            "include": "id",
+            "page_size": 2 * PAGE,
+            "query": json.dumps(query),
+        }
+        return {int(task["id"]) for task in self._pages(params)}
+
+    def annotations(self, task_id: int) -> list[Json]:
+        """All annotations of one task, skipped ones included; empty when the task is gone."""
+        try:
+            return cast(list[Json], self._call("GET", f"api/tasks/{task_id}/annotations/"))
+        except LabelStudioRefused as error:
+            if error.status == 404:
+                return []
+            raise
+
+    def next_task(self, project_id: int) -> Json | None:
+        """The task that Label Studio would hand to our user now; None when there is none left."""
+        try:
+            return cast(Json, self._call("GET", f"api/projects/{project_id}/next"))
+        except LabelStudioRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def annotate(self, task_id: int, **values: Any) -> Json:
+        """A new annotation by our user."""
+        return cast(Json, self._call("POST", f"api/tasks/{task_id}/annotations/", body=values, retry=False))
+
+    def set_data_field(self, project_id: int, task_ids: Sequence[int], field: str, value: str | float) -> None:
+        """Set one data field of many tasks; other fields stay, and `updated_at` does not move.
+
+        A PATCH of the task would replace its whole `data`, and with it what a user changed meanwhile.
+        """
+        self._call(
+            "POST",
+            "api/dm/actions",
+            params={"id": "add_data_field", "project": project_id},
+            body={
+                "value_name": field,
+                "value_type": "String" if isinstance(value, str) else "Number",
+                "value": value,
+                "selectedItems": {"all": False, "included": list(task_ids)},
+            },
+        )
+
+    # -- predictions ---------------------------------------------------------------------------------
+
+    def import_predictions(self, project_id: int, predictions: Sequence[Json]) -> int:
+        """How many predictions Label Studio says it created. One big call beats many small ones.
+
+        Never retried: a call that was cut off may have been carried out, and rows would double.
+        """
+        answer = self._call(
+            "POST",
+            f"api/projects/{project_id}/import/predictions",
+            body=list(predictions),
+            retry=False,
+            timeout=WRITE_TIMEOUT_S,
+        )
+        return int(answer["created"])
+
+    def model_versions(self, project_id: int) -> dict[str, int]:
+        """Prediction rows by version."""
+        answer = self._call("GET", f"api/projects/{project_id}/model-versions/")
+        return {str(k): int(v) for k, v in cast(Json, answer).items()}
+
+    def predictions(self, project_id: int) -> list[Json]:
+        """All prediction rows of a project in one list (Label Studio does not page them)."""
+        return cast(
+            list[Json],
+            self._call("GET", "api/predictions/", params={"project": project_id}, timeout=WRITE_TIMEOUT_S),
+        )
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Delete one row; one that is gone already is fine."""
+        try:
+            self._call("DELETE", f"api/predictions/{prediction_id}/")
+        except LabelStudioRefused as error:
+            if error.status != 404:
+                raise
+
+    # -- webhooks, backends, tabs --------------------------------------------------------------------
+
+    def webhooks(self, project_id: int) -> list[Json]:
+        """The project's webhooks; headers are in the clear."""
+        return cast(list[Json], self._call("GET", "api/webhooks/", params={"project": project_id}))
+
+    def save_webhook(self, values: Json, webhook_id: int | None = None) -> Json:
+        """Create or change a webhook. `values` must be whole: a PATCH without `actions` empties them."""
+        if webhook_id is None:
+            return cast(Json, self._call("POST", "api/webhooks/", body=values, retry=False))
+        return cast(Json, self._call("PATCH", f"api/webhooks/{webhook_id}/", body=values))
+
+    def delete_webhook(self, webhook_id: int) -> None:
+        """Delete a webhook; one that is gone already is fine."""
+        self._delete(f"api/webhooks/{webhook_id}/")
+
+    def backends(self, project_id: int) -> list[Json]:
+        """The project's ML backends. Label Studio asks each one's /health before it answers."""
+        return cast(list[Json], self._call("GET", "api/ml/", params={"project": project_id}))
+
+    def add_backend(self, **values: Any) -> Json:
+        """Connect an ML backend. Label Studio calls /health and /setup before it answers."""
+        return cast(Json, self._call("POST", "api/ml/", body=values, retry=False))
+
+    def delete_backend(self, backend_id: int) -> None:
+        """Disconnect an ML backend (its auto-created webhook stays behind); gone already is fine."""
+        self._delete(f"api/ml/{backend_id}")
+
+    def views(self, project_id: int) -> list[Json]:
+        """The project's Data Manager tabs."""
+        return cast(list[Json], self._call("GET", "api/dm/views/", params={"project": project_id}))
+
+    def save_view(self, project_id: int, data: Json, view_id: int | None = None) -> Json:
+        """Create or replace a tab."""
+        body = {"project": project_id, "data": data}
+        if view_id is None:
+            return cast(Json, self._call("POST", "api/dm/views/", body=body, retry=False))
+        return cast(Json, self._call("PATCH", f"api/dm/views/{view_id}/", body=body))
+
+    def delete_view(self, view_id: int) -> None:
+        """Delete a tab; one that is gone already is fine."""
+        self._delete(f"api/dm/views/{view_id}/")
+
+    def columns(self, project_id: int) -> list[str]:
+        """Names of the Data Manager's task columns as tabs name them, e.g. `tasks:data.text`."""
+        answer = self._call("GET", "api/dm/columns", params={"project": project_id})
+        names = []
+        for column in answer["columns"]:
+            if "children" in column:
+                continue
+            parent = f"{column['parent']}." if column.get("parent") else ""
+            names.append(f"{column['target']}:{parent}{column['id']}")
+        return names
+
+    # -- transport -----------------------------------------------------------------------------------
+
+    def _pages(self, params: Json) -> Iterator[Json]:
+        page = 1
+        while True:
+            try:
+                answer = self._call("GET", "api/tasks", params={**params, "page": page})
+            except LabelStudioRefused as error:
+                if error.status == 404 and page > 1:
+                    return  # the last page was full, or tasks were deleted while we read
+                raise
+            yield from answer["tasks"]
+            if len(answer["tasks"]) < params["page_size"]:
+                return
+            page += 1
+
+    def _delete(self, path: str) -> None:
+        try:
+            self._call("DELETE", path)
+        except LabelStudioRefused as error:
+            if error.status != 404:
+                raise
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Json | None = None,
+        body: Any = None,
+        retry: bool = True,
+        timeout: float = READ_TIMEOUT_S,
+    ) -> Any:
+        client = self._sdk._client_wrapper.httpx_client  # the SDK's one door for end points without a method
+        try:
+            response = client.request(
+                path,
+                method=method,
+                params=params,
+                json=body,
+                request_options={"timeout_in_seconds": int(timeout), "max_retries": 2 if retry else 0},
+            )
+        except ApiError as error:
+            raise LabelStudioRefused(error.status_code or 401, f"token refused: {_detail(error.body)}") from error
+        except httpx.HTTPError as error:
+            raise LabelStudioUnreachable(
+                f"{method} {self.url}/{path}: {type(error).__name__}: {error} (LABEL_STUDIO_URL={self.url})"
+            ) from error
+        return self._read(method, path, response)
+
+    def _read(self, method: str, path: str, response: httpx.Response) -> Any:
+        if response.status_code == 204 or (response.is_success and not response.content):
+            return None
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise LabelStudioUnreachable(
+                f"{method} {self.url}/{quote(path)} answered {response.status_code} with "
+                f"{response.headers.get('content-type', 'no content type')} instead of JSON: "
+                "is LABEL_STUDIO_URL the address of Label Studio itself?"
+            ) from error
+        if response.is_success:
+            return answer
+        raise LabelStudioRefused(
+            response.status_code, f"{method} {path}: HTTP {response.status_code}: {_detail(answer)}"
+        )
+
+
+def _filter(column: str, operator: str, kind: str, value: Any) -> Json:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _detail(answer: Any) -> str:
+    """Label Studio's own words, without the lists of values that it echoes back."""
+    if isinstance(answer, dict):
+        detail = answer.get("validation_errors") or answer.get("detail") or answer.get("error") or answer
+        return str(detail)[:500]
+    return str(answer)[:500]

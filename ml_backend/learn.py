@@ -1,0 +1,309 @@
+"""One learn run: sync, learn, rank, publish, review. Idempotent; called by the worker, knows no queue."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ale.engine import Learned, LearnInput, learn
+from ale.errors import AleError, Superseded
+from ale.io.checkpoints import prune, save_checkpoint
+from ale.io.snapshots import SnapshotRow, write_snapshot
+from ale.types import LabelSpace, Probs
+from ml_backend import publish as publishing
+from ml_backend.controls import Control
+from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
+from ml_backend.label_studio import Json, LabelStudioClient
+from ml_backend.learning import Learning, seed_of
+from ml_backend.placing import Place, head_fingerprint, places, rows_of, unranked_places
+from ml_backend.review_flags import decide, show_flags, update_flags
+from ml_backend.settings import Settings
+from ml_backend.store import mirror, projects, replies, versions
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project, Run, Task, Version
+from ml_backend.sync import sync
+
+logger = logging.getLogger(__name__)
+
+GROWTH = 1.25  # a retrain for the teacher's sake is due when its answers have grown by a quarter
+
+
+@dataclass(slots=True)
+class LearnRun:
+    """One run over one project. `seconds` and `counts` end up in the run's row, for `ale status`."""
+
+    settings: Settings
+    db: Database
+    client: LabelStudioClient
+    learning: Learning
+    project: Project
+    control: Control
+    space: LabelSpace
+    fence: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    teach_more: bool = False
+    """Texts are left that have no embedding or no teacher's answer yet."""
+
+    def run(self, theirs: Json, *, force: bool = False) -> tuple[str, str]:
+        """Outcome and reason, as in the run table. `theirs` is Label Studio's fresh description."""
+        with self._timed("sync"):
+            sync(self.db, self.client, self.project, theirs, self.control)
+        tasks = list(mirror.all_tasks(self.db, self.project.key))
+        annotations = mirror.all_annotations(self.db, self.project.key)
+        with self._timed("decide"):
+            decide(self.db, self.project.key, tasks, annotations)
+        pool, raw = self._embedded(tasks)
+        dataset = build_dataset(pool, annotations, self.space)
+        teacher = self._teacher(dataset)
+        self.counts |= {"labels": len(dataset.labelled), "pool": len(dataset.tasks), "excluded": dataset.excluded}
+
+        current = versions.find(self.db, self.project.key, self.project.version)
+        content = fingerprint_labels(dataset, self.space, self.learning.recipe)
+        waiting = self._waiting(current, dataset, teacher)
+        if waiting:
+            return "not_ready", waiting
+        if current is not None and not (force or self._due(current, content, teacher)):
+            return self._fill(current, tasks, dataset, raw, teacher)
+        return self._learn(current, tasks, dataset, raw, teacher, content)
+
+    # -- reading what is there -----------------------------------------------------------------------
+
+    def _embedded(self, tasks: list[Task]) -> tuple[list[Task], np.ndarray]:
+        """The tasks whose text has an embedding (others wait for the teach job), with their raw rows."""
+        with self._timed("embeddings"):
+            usable = [task for task in tasks if task.text_hash is not None]
+            rows, found = self.learning.cache.lookup([task.text_hash or "" for task in usable])
+        self.counts["not_embedded"] = int((~found).sum())
+        self.counts["no_text"] = len(tasks) - len(usable)
+        self.teach_more = bool((~found).any())
+        with_text = [task for task, there in zip(usable, found, strict=True) if there]
+        return with_text + [t for t in tasks if t.text_hash is None], rows[found]
+
+    def _teacher(self, dataset: Dataset) -> Probs | None:
+        teacher = self.learning.teacher
+        if teacher is None:
+            return None
+        question = replies.question_of(self.space)
+        probs, asked = replies.answers(self.db, teacher.name, question, dataset.hashes, len(self.space))
+        silent = np.isnan(probs).any(axis=1)
+        self.counts["teacher_answers"] = int((~silent).sum())
+        self.counts["teacher_abstained"] = int((asked & silent).sum())
+        self.counts["teacher_pending"] = int((~asked).sum())
+        self.teach_more |= bool((~asked).any())
+        return None if silent.all() else probs
+
+    def _waiting(self, current: Version | None, dataset: Dataset, teacher: Probs | None) -> str:
+        """Why it is better to wait for the teach job than to publish now; empty when it is not."""
+        if current is not None or self.project.teacher_problem or not self.teach_more:
+            return ""
+        if not dataset.tasks:
+            return "the texts are being encoded"
+        if teacher is None and self.learning.teacher is not None and not len(dataset.labelled):
+            return "the teacher is giving its first answers"
+        return ""
+
+    def _due(self, current: Version, content: str, teacher: Probs | None) -> bool:
+        answers = self.counts.get("teacher_answers", 0)
+        return content != self.project.content_hash or answers > GROWTH * current.answers
+
+    # -- the two ways to publish ---------------------------------------------------------------------
+
+    def _fill(
+        self, current: Version, tasks: list[Task], dataset: Dataset, raw: np.ndarray, teacher: Probs | None
+    ) -> tuple[str, str]:
+        """Nothing to learn: give tasks that were imported since a place in the version in force."""
+        new = [t for t in tasks if t.placed_in is None and not t.is_labeled]
+        if not new:
+            return "unchanged", ""
+        with self._timed("fill"):
+            found = unranked_places(self.settings, self.project, current, new, dataset, raw, teacher)
+            rows = rows_of(found, self.control, self.space, current.version)
+            added = publishing.fill(self.db, self.client, self.project, current, rows)
+        self.counts["filled"] = added
+        return ("filled", "") if added else ("unchanged", "")
+
+    def _learn(
+        self,
+        current: Version | None,
+        tasks: list[Task],
+        dataset: Dataset,
+        raw: np.ndarray,
+        teacher: Probs | None,
+        content: str,
+    ) -> tuple[str, str]:
+        candidates = np.zeros(len(dataset.tasks), dtype=bool)
+        candidates[dataset.candidates] = True
+        with self._timed("learn"):
+            learned = learn(
+                LearnInput(
+                    raw=raw,
+                    labelled=dataset.labelled,
+                    targets=dataset.targets,
+                    groups=dataset.groups,
+                    labels=self.space,
+                    strategy=self.learning.strategy,
+                    student=self.learning.student,
+                    teacher=teacher,
+                    candidates=candidates,
+                    batch=self.settings.batch,
+                    seed=seed_of(self.project.key),
+                )
+            )
+        self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
+        kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
+        found = places(dataset, learned)
+        whole = self._whole(current, kind)
+        chosen = self._chosen(found, tasks, whole=whole)
+        head = head_fingerprint(found[: learned.ranking.queue])
+        if current is not None and not whole and current.head == head and not any(p.new for p in chosen):
+            projects.change(self.db, self.project.key, content_hash=content)
+            outcome = "unchanged", "the head of the queue stayed as it was"
+        else:
+            self._publish(current, dataset, learned, kind, chosen, head, content, whole=whole)
+            outcome = "published", learned.reasons.get("student", "")
+        with self._timed("review"):
+            update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
+            self.counts["flags_written"] = show_flags(self.db, self.client, self.project, self.control)
+        return outcome
+
+    def _whole(self, current: Version | None, kind: str) -> bool:
+        """Whether all tasks get a new prediction, or only the head of the queue and what is new."""
+        at = self.project.full_publish_at
+        return (
+            current is None
+            or at is None
+            or current.kind != kind
+            or tuple(current.labels) != self.space.labels
+            or datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s)
+        )
+
+    def _chosen(self, found: list[Place], tasks: list[Task], *, whole: bool) -> list[Place]:
+        silent = [
+            Place(t.task_id, None, None, 1.0, new=t.placed_in is None)
+            for t in tasks
+            if t.text_hash is None and not t.is_labeled
+        ]
+        everything = found + silent
+        return everything if whole else [p for i, p in enumerate(everything) if i < self.settings.batch or p.new]
+
+    def _publish(
+        self,
+        current: Version | None,
+        dataset: Dataset,
+        learned: Learned,
+        kind: str,
+        chosen: list[Place],
+        head: str,
+        content: str,
+        *,
+        whole: bool,
+    ) -> None:
+        rows = [
+            SnapshotRow(h.task_id, dataset.tasks[i].text_hash or "", h.label, "human", str(h.annotator or ""))
+            for i, h in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
+        ]
+        snapshot = write_snapshot(self.learning.snapshots / self.project.key, rows)
+        unique = hashlib.sha256(f"{self.project.key}:{self.fence}:{snapshot}:{content}".encode()).hexdigest()
+        number, name = publishing.version_name(self.db, self.client, self.project, unique)
+        with self._timed("checkpoint"):
+            self._save(name, dataset, learned, kind, snapshot)
+        version = Version(
+            project=self.project.key,
+            version=name,
+            number=number,
+            kind=kind,
+            labels=list(self.space.labels),
+            snapshot=snapshot,
+            metrics=learned.metrics,
+            answers=self.counts.get("teacher_answers", 0),
+            head=head,
+        )
+        versions.add(self.db, version)
+        with self._timed("publish"):
+            publishing.publish(
+                self.db,
+                self.client,
+                self.project,
+                version,
+                rows_of(chosen, self.control, self.space, name),
+                fence=self.fence,
+                content_hash=content,
+                whole=whole,
+            )
+        self.counts |= {"version": name, "rows": len(chosen), "whole": whole}
+        keep = frozenset({name} | ({current.version} if current else set()))
+        prune(self.settings.checkpoints, self.project.key, self.settings.keep_versions, keep)
+
+    def _save(self, name: str, dataset: Dataset, learned: Learned, kind: str, snapshot: str) -> None:
+        arrays: dict[str, np.ndarray] = {}
+        manifest: dict[str, Any] = {"student": "none"}
+        if learned.predictor is not None:
+            arrays, manifest = learned.predictor.state()
+        known = ~np.isnan(learned.probs).any(axis=1)
+        by_hash = {h: i for i, h in enumerate(dataset.hashes) if known[i]}
+        order = sorted(by_hash)
+        rows = [by_hash[h] for h in order]
+        arrays["belief_hashes"] = np.frombuffer(bytes.fromhex("".join(order)), dtype=np.uint8).reshape(-1, 16)
+        arrays["belief_probs"] = learned.probs[rows].astype(np.float32)
+        arrays["belief_scores"] = learned.scores[rows].astype(np.float32)
+        manifest |= {
+            "kind": kind,
+            "labels": list(self.space.labels),
+            "labels_fingerprint": self.space.labels_fingerprint,
+            "project": self.project.key,
+            "snapshot": snapshot,
+            "recipe": self.learning.recipe,
+            "metrics": learned.metrics,
+            "reasons": learned.reasons,
+        }
+        save_checkpoint(self.settings.checkpoints, self.project.key, name, arrays, manifest)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = round(perf_counter() - start, 3)
+
+
+def recorded(run: LearnRun, theirs: Json, *, force: bool = False) -> str:
+    """Run and write down how it ended, whatever the end; returns the outcome, lets errors through."""
+    db, key = run.db, run.project.key
+    run_id = versions.start_run(db, Run(project=key, fence=run.fence, started_at=datetime.now(UTC)))
+    outcome, reason = "failed", ""
+    try:
+        outcome, reason = run.run(theirs, force=force)
+    except Superseded as error:
+        outcome, reason = "superseded", str(error)
+    finally:
+        error = sys.exception()
+        if isinstance(error, AleError):
+            reason = f"{type(error).__name__}: {error}"
+        elif error is not None:  # its text may hold what users wrote
+            reason = f"{type(error).__name__}, see the worker's log"
+        versions.end_run(
+            db,
+            run_id,
+            outcome=outcome,
+            reason=reason,
+            version=run.counts.get("version"),
+            n_labels=run.counts.get("labels", 0),
+            seconds=run.seconds,
+            counts=run.counts,
+        )
+        problem = reason if outcome in {"failed", "not_ready"} else ""
+        if outcome != "superseded":
+            projects.change(db, key, problem=problem)
+        logger.info("project %s: learn run %d %s %s %s", key, run.fence, outcome, reason, run.seconds)
+    return outcome

@@ -1,0 +1,110 @@
+"""Where each task stands in the order, and the prediction rows that say so to Label Studio."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ale.engine import Learned
+from ale.io.checkpoints import load_checkpoint
+from ale.predictor import Predictor
+from ale.ranking import QUEUE_BELOW
+from ale.types import LabelSpace, Probs
+from ml_backend.controls import Control
+from ml_backend.dataset import Dataset
+from ml_backend.label_studio import Json
+from ml_backend.payloads import to_prediction
+from ml_backend.settings import Settings
+from ml_backend.store.schema import Project, Task, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One task in the order: its suggestion (a label's position, or None) and its published score."""
+
+    task_id: int
+    suggestion: int | None
+    confidence: float | None
+    score: float
+    new: bool = False
+    """It never stood in a published order before."""
+
+
+def places(dataset: Dataset, learned: Learned) -> list[Place]:
+    """All candidates, the one to ask first at the front."""
+    audit = set(learned.ranking.audit.tolist())
+    found = []
+    for row in learned.ranking.order.tolist():
+        task = dataset.tasks[row]
+        suggestion, confidence = (None, None) if row in audit else suggest(learned.probs[row])
+        found.append(
+            Place(task.task_id, suggestion, confidence, float(learned.scores[row]), new=task.placed_in is None)
+        )
+    return found
+
+
+def suggest(probs: np.ndarray) -> tuple[int | None, float | None]:
+    """The likeliest label and its probability; nothing where nobody has an opinion."""
+    if not len(probs) or np.isnan(probs).any():
+        return None, None
+    best = int(probs.argmax())
+    return best, float(probs[best])
+
+
+def unranked_places(
+    settings: Settings,
+    project: Project,
+    version: Version,
+    new: Sequence[Task],
+    dataset: Dataset,
+    raw: np.ndarray,
+    teacher: Probs | None,
+) -> list[Place]:
+    """Places for tasks that the version in force has not ranked: behind its queue, least confident first.
+
+    A task whose text has no embedding yet is left out (the teach job brings it back); one without any text
+    goes to the end, so that it is served all the same.
+    """
+    rows = {task.task_id: i for i, task in enumerate(dataset.tasks)}
+    probs = np.full((len(new), len(version.labels)), np.nan, dtype=np.float32)
+    ready = [i for i, task in enumerate(new) if task.task_id in rows]
+    where = [rows[new[i].task_id] for i in ready]
+    if where and version.kind == "student":
+        arrays, manifest = load_checkpoint(settings.checkpoints, project.key, version.version)
+        probs[ready] = Predictor.from_state(arrays, manifest).predict_proba(raw[where])
+    elif where and teacher is not None:
+        probs[ready] = teacher[where]
+    found = []
+    for i, task in enumerate(new):
+        if task.text_hash is None:
+            found.append(Place(task.task_id, None, None, 1.0, new=True))
+        elif task.task_id in rows:
+            suggestion, confidence = suggest(probs[i])
+            score = QUEUE_BELOW + (1.0 - QUEUE_BELOW) * (confidence or 0.0)
+            found.append(Place(task.task_id, suggestion, confidence, score, new=True))
+    return found
+
+
+def rows_of(found: Sequence[Place], control: Control, space: LabelSpace, version: str) -> list[Json]:
+    """The rows for Label Studio's import; every label is one of `space`."""
+    return [
+        to_prediction(
+            place.task_id,
+            control,
+            None if place.suggestion is None else space.labels[place.suggestion],
+            place.confidence,
+            place.score,
+            version,
+        )
+        for place in found
+    ]
+
+
+def head_fingerprint(head: Sequence[Place]) -> str:
+    """Changes when the order or a suggestion at the head of the queue changes."""
+    payload = json.dumps([[place.task_id, place.suggestion] for place in head])
+    return hashlib.sha256(payload.encode()).hexdigest()

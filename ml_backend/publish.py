@@ -1,0 +1,98 @@
+"""Putting a version of predictions in force: import, verify, fence, flip. In this order, or not at all.
+
+Label Studio serves by `score` among the predictions whose version is `project.model_version`. A version is
+imported whole in the background and takes effect with one PATCH; a run that dies in between leaves the
+version before in force, and its rows are cleaned up as never having been in force.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+from ale.errors import LabelStudioError, PublishError, Superseded
+from ml_backend.label_studio import Json, LabelStudioClient
+from ml_backend.store import mirror, projects, versions
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project, Version
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"^ale-(\d+)-[0-9a-f]{4}$")
+CALL = 5_000  # rows per import call; one big call is far cheaper than many small ones
+
+
+def version_name(db: Database, client: LabelStudioClient, project: Project, content: str) -> tuple[int, str]:
+    """Number and name of the next version, e.g. (12, "ale-12-3f9c").
+
+    Higher than any that our database *or* Label Studio knows: an emptied volume must not reuse a name.
+    """
+    theirs = [int(m.group(1)) for name in client.model_versions(project.project_id) if (m := NAME.match(name))]
+    number = max([versions.highest_number(db, project.key), *theirs]) + 1
+    return number, f"ale-{number}-{content[:4]}"
+
+
+def publish(
+    db: Database,
+    client: LabelStudioClient,
+    project: Project,
+    version: Version,
+    rows: Sequence[Json],
+    *,
+    fence: int,
+    content_hash: str,
+    whole: bool,
+) -> None:
+    """Put `version` with these rows in force. Raises PublishError or Superseded; then nothing has changed.
+
+    The version's row must already be known to the database (state `building`).
+    """
+    check_fence(db, project.key, fence)
+    _import(client, project, version.version, rows)
+    try:
+        check_fence(db, project.key, fence)
+        if rows:
+            client.update_project(project.project_id, model_version=version.version)
+        versions.put_in_force(db, project.key, version.version, fence, content_hash, whole=whole)
+    except (Superseded, LabelStudioError):
+        versions.change(db, project.key, version.version, state="discarded")
+        raise
+    versions.change(db, project.key, version.version, rows=len(rows))
+    mirror.place_tasks(db, project.key, [int(row["task"]) for row in rows], version.version)
+    logger.info("project %s: %s in force, %d predictions", project.key, version.version, len(rows))
+
+
+def fill(db: Database, client: LabelStudioClient, project: Project, version: Version, rows: Sequence[Json]) -> int:
+    """Give tasks that never stood in the order a place in the version in force; how many were added.
+
+    Label Studio may have stored a row for one of them meanwhile (a page asked /predict): those are left out.
+    """
+    if not rows:
+        return 0
+    placed = client.task_ids_with_version(project.project_id, version.version)
+    missing = [row for row in rows if row["task"] not in placed]
+    _import(client, project, version.version, missing, discard=False)
+    mirror.place_tasks(db, project.key, [int(row["task"]) for row in rows], version.version)
+    versions.change(db, project.key, version.version, rows=version.rows + len(missing))
+    return len(missing)
+
+
+def check_fence(db: Database, project: str, fence: int) -> None:
+    """Raise Superseded unless `fence` is the newest ticket of the project."""
+    row = projects.find(db, project)
+    if row is None or row.fence != fence:
+        raise Superseded(f"a newer learn run than number {fence} has started")
+
+
+def _import(
+    client: LabelStudioClient, project: Project, version: str, rows: Sequence[Json], *, discard: bool = True
+) -> None:
+    created = 0
+    for start in range(0, len(rows), CALL):
+        created += client.import_predictions(project.project_id, rows[start : start + CALL])
+    if created != len(rows):
+        raise PublishError(
+            f"Label Studio took {created} of {len(rows)} predictions of {version}"
+            + ("; the version before stays in force" if discard else "")
+        )

@@ -1,0 +1,171 @@
+"""Environment variables, read once. A wrong value stops the start and lists the valid ones."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ale.errors import ConfigurationError
+
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """All settings; the README's table is checked against these descriptions by a test."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, arbitrary_types_allowed=True
+    )
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("ale-label-studio"),
+        alias="ALE_HOME",
+        description="Folder for everything that ALE keeps: database, models, Redis file, generated secret.",
+    )
+    label_studio_url: str = Field(
+        "http://127.0.0.1:8080", alias="LABEL_STUDIO_URL", description="Label Studio, as ALE reaches it."
+    )
+    label_studio_api_key: SecretStr = Field(
+        SecretStr(""),
+        alias="LABEL_STUDIO_API_KEY",
+        description="Access token of a Label Studio user: legacy token or personal access token.",
+    )
+    url: str = Field(
+        "http://127.0.0.1:9090", alias="ALE_URL", description="ALE's web process, as Label Studio reaches it."
+    )
+    host: str = Field("", alias="ALE_HOST", description="Address to listen on; loopback when no password is set.")
+    port: int = Field(9090, alias="ALE_PORT", ge=1, le=65535, description="Port to listen on.")
+    redis_url: str = Field("", alias="REDIS_URL", description="Redis; empty: ALE starts one of its own.")
+    database_url: str = Field(
+        "", alias="DATABASE_URL", description="SQLAlchemy URL; empty: a SQLite file in `ALE_HOME`."
+    )
+    model_dir: str = Field("", alias="MODEL_DIR", description="Folder for checkpoints; empty: `ALE_HOME/models`.")
+    store_url: str = Field(
+        "", alias="ALE_STORE_URL", description="fsspec URL for checkpoints instead of `MODEL_DIR` (`s3://…`)."
+    )
+    basic_auth_user: str = Field("", alias="BASIC_AUTH_USER", description="User for `/setup`, `/predict`, `/status`.")
+    basic_auth_pass: SecretStr = Field(SecretStr(""), alias="BASIC_AUTH_PASS", description="Its password.")
+    webhook_secret_given: SecretStr = Field(
+        SecretStr(""), alias="ALE_WEBHOOK_SECRET", description="Signs the webhook header; empty: generated once."
+    )
+    teacher: str = Field("zero-shot", alias="ALE_TEACHER", description="Who labels first: `zero-shot` or `none`.")
+    student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
+    strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
+    encoder: str = Field(
+        "embedded", alias="ALE_ENCODER", description="`embedded` (MiniLM) or a Hugging Face model name."
+    )
+    auto_connect: Literal["free", "all", "off"] = Field(
+        "free",
+        alias="ALE_AUTO_CONNECT",
+        description="Projects connected from Label Studio's settings page: adopt without paid teachers, with, or not.",
+    )
+    debounce_s: Seconds = Field(
+        1.5, alias="ALE_DEBOUNCE_S", description="Quiet seconds after a change before a learn run starts."
+    )
+    max_wait_s: Seconds = Field(
+        6.0, alias="ALE_MAX_WAIT_S", description="Longest wait of a change while others keep coming."
+    )
+    reconcile_s: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        60.0, alias="ALE_RECONCILE_S", description="Seconds between looks for changes that no webhook told."
+    )
+    batch: int = Field(100, alias="ALE_BATCH", ge=1, le=5000, description="Tasks at the head of the queue.")
+    full_publish_s: Seconds = Field(
+        300.0, alias="ALE_FULL_PUBLISH_S", description="Least seconds between publications of the whole pool."
+    )
+    grace_s: float = Field(
+        86_400.0, alias="ALE_GRACE_S", ge=0, description="How long superseded predictions stay (open pages hold them)."
+    )
+    keep_versions: int = Field(5, alias="ALE_KEEP_VERSIONS", ge=2, le=1000, description="Checkpoints kept.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", alias="ALE_LOG_LEVEL", description="Log level."
+    )
+
+    @field_validator("label_studio_url", "url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address")
+        return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the database to use."""
+        return self.database_url or f"sqlite:///{self.home / 'ale.db'}"
+
+    @property
+    def checkpoints(self) -> str:
+        """fsspec URL or path under which checkpoints lie."""
+        return self.store_url or self.model_dir or str(self.home / "models")
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the web process asks for Basic credentials."""
+        return bool(self.basic_auth_user and self.basic_auth_pass.get_secret_value())
+
+    @property
+    def bind_host(self) -> str:
+        """The address to listen on; refuses to open an unprotected port to others."""
+        if self.has_password:
+            return self.host or "0.0.0.0"  # noqa: S104 - asked for by setting a password
+        if self.host not in {"", "127.0.0.1", "::1", "localhost"}:
+            raise ConfigurationError(
+                f"ALE_HOST={self.host} would open an unprotected port: set BASIC_AUTH_USER and BASIC_AUTH_PASS"
+            )
+        return self.host or "127.0.0.1"
+
+    @cached_property
+    def webhook_secret(self) -> str:
+        """ALE_WEBHOOK_SECRET, else a random one generated once and kept in `ALE_HOME` with mode 600."""
+        return self.webhook_secret_given.get_secret_value() or _generated_secret(self.home / "webhook-secret")
+
+
+def _generated_secret(path: Path) -> str:
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f"{path.name}.{os.getpid()}")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+            # A link never replaces: of several processes that start at once, one wins and all read the same.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"no ALE_WEBHOOK_SECRET is set and none can be kept in {path.parent} (uid {os.getuid()}): {error}"
+        ) from error
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment; raises ConfigurationError that names variable, value and what is valid."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc']))}={_shown(item)}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        ]
+        raise ConfigurationError("wrong settings:\n  " + "\n  ".join(lines)) from error
+
+
+def _shown(item: Any) -> str:
+    name = str(item["loc"][0]) if item["loc"] else ""
+    return "***" if any(word in name for word in ("PASS", "KEY", "SECRET")) else repr(item.get("input"))

@@ -1,0 +1,1 @@
+"""SQL: the project table, the mirror, teacher replies, versions, runs and review flags."""

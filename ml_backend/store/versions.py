@@ -1,0 +1,96 @@
+"""Rows of the version and run tables: what was published, what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select, update
+
+from ale.errors import Superseded
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project, Run, Version
+
+
+def highest_number(db: Database, project: str) -> int:
+    """The highest version number ever used for the project; 0 when there is none."""
+    with db.session() as session:
+        return int(session.scalar(select(func.max(Version.number)).where(Version.project == project)) or 0)
+
+
+def add(db: Database, version: Version) -> None:
+    """Remember a version that is being built, before its first row reaches Label Studio."""
+    with db.session() as session:
+        session.add(version)
+
+
+def change(db: Database, project: str, version: str, **values: object) -> None:
+    """Set columns of one version."""
+    with db.session() as session:
+        session.execute(
+            update(Version).where(Version.project == project, Version.version == version).values(**values)
+        )
+
+
+def put_in_force(db: Database, project: str, version: str, fence: int, content_hash: str, *, whole: bool) -> None:
+    """Make `version` the one that /setup and /predict answer with; raises Superseded for an older run."""
+    now = datetime.now(UTC)
+    with db.session() as session:
+        values: dict[str, object] = {"version": version, "content_hash": content_hash, "updated_at": now}
+        if whole:
+            values["full_publish_at"] = now
+        flipped = session.execute(
+            update(Project).where(Project.key == project, Project.fence == fence).values(**values)
+        )
+        if flipped.rowcount != 1:  # type: ignore[attr-defined]
+            raise Superseded(f"a newer learn run than number {fence} has started")
+        session.execute(
+            update(Version)
+            .where(Version.project == project, Version.state == "in_force", Version.version != version)
+            .values(state="superseded", superseded_at=now)
+        )
+        session.execute(
+            update(Version)
+            .where(Version.project == project, Version.version == version)
+            .values(state="in_force", in_force_at=now, superseded_at=None)
+        )
+
+
+def find(db: Database, project: str, version: str | None) -> Version | None:
+    """The version's row; None when unknown."""
+    if version is None:
+        return None
+    with db.session() as session:
+        return session.get(Version, (project, version))
+
+
+def every(db: Database, project: str) -> Sequence[Version]:
+    """All versions, newest first."""
+    with db.session() as session:
+        return session.scalars(
+            select(Version).where(Version.project == project).order_by(Version.number.desc())
+        ).all()
+
+
+def start_run(db: Database, run: Run) -> int:
+    """Number of the new run's row."""
+    with db.session() as session:
+        session.add(run)
+        session.flush()
+        return run.run_id
+
+
+def end_run(db: Database, run_id: int, **values: object) -> None:
+    """Write down how a run ended."""
+    with db.session() as session:
+        session.execute(
+            update(Run).where(Run.run_id == run_id).values(finished_at=datetime.now(UTC), **values)
+        )
+
+
+def runs(db: Database, project: str, limit: int = 20) -> Sequence[Run]:
+    """The last runs, newest first."""
+    with db.session() as session:
+        return session.scalars(
+            select(Run).where(Run.project == project).order_by(Run.run_id.desc()).limit(limit)
+        ).all()
