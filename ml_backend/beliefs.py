@@ -1,0 +1,108 @@
+"""What the version in force believes about each text, read from its checkpoint once per process.
+
+/predict never runs a model: the worker stores the calibrated probabilities of every text of the pool beside
+the student, and here a text is found by a binary search over its hash.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.errors import CheckpointError
+from ale.io.checkpoints import load_checkpoint
+from ale.types import LabelSpace
+
+logger = logging.getLogger(__name__)
+
+HASHES, PROBS, SCORES = "belief_hashes", "belief_probs", "belief_scores"
+RETRY_S = 5.0
+"""A version that could not be read is tried again after this; an object store may have been away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Calibrated probabilities of one text (in the order of the version's labels), and its published score."""
+
+    probs: NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBeliefs:
+    """All beliefs of one version. `hashes` is sorted; row i of `probs` and `scores` is about `hashes[i]`."""
+
+    version: str
+    labels: tuple[str, ...]
+    hashes: NDArray[np.bytes_]
+    probs: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    @property
+    def labels_fingerprint(self) -> str:
+        """Of the labels that this version answers with."""
+        return LabelSpace(self.labels).labels_fingerprint
+
+    def find(self, text_hash: str) -> Belief | None:
+        """The belief about the text of that hash; None when the version has not seen the text."""
+        wanted = np.frombuffer(bytes.fromhex(text_hash), dtype="S16")[0]
+        at = int(np.searchsorted(self.hashes, wanted))
+        if at == len(self.hashes) or self.hashes[at] != wanted:
+            return None
+        return Belief(self.probs[at], float(self.scores[at]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    version: str
+    at: float
+    beliefs: PublishedBeliefs | None
+
+
+class BeliefsReader:
+    """Published beliefs by project, for the last few projects that were asked about. Safe among threads."""
+
+    def __init__(self, root: str, *, projects: int = 8) -> None:
+        self._root, self._projects = root, projects
+        self._tried: OrderedDict[str, _Tried] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, project: str, version: str) -> PublishedBeliefs | None:
+        """The beliefs of that version; None when its checkpoint is missing or damaged (logged, tried again)."""
+        with self._lock:
+            last = self._tried.get(project)
+            if last is None or last.version != version or (
+                last.beliefs is None and time.monotonic() - last.at > RETRY_S
+            ):
+                last = _Tried(version, time.monotonic(), self._load(project, version))
+                self._tried[project] = last
+            self._tried.move_to_end(project)
+            while len(self._tried) > self._projects:
+                self._tried.popitem(last=False)
+            return last.beliefs
+
+    def _load(self, project: str, version: str) -> PublishedBeliefs | None:
+        try:
+            arrays, manifest = load_checkpoint(self._root, project, version)
+            return _published(version, arrays, manifest["labels"])
+        except (CheckpointError, OSError, KeyError, ValueError) as error:
+            logger.warning("project %s: version %s cannot be read: %s", project, version, error)
+            return None
+
+
+def _published(version: str, arrays: dict[str, NDArray[np.generic]], labels: list[str]) -> PublishedBeliefs:
+    if not {HASHES, PROBS, SCORES} <= arrays.keys():
+        empty = np.zeros(0, "S16"), np.zeros((0, len(labels)), np.float32), np.zeros(0, np.float32)
+        return PublishedBeliefs(version, tuple(labels), *empty)
+    hashes = np.ascontiguousarray(arrays[HASHES], dtype=np.uint8)
+    probs = np.asarray(arrays[PROBS], dtype=np.float32)
+    scores = np.asarray(arrays[SCORES], dtype=np.float32)
+    if hashes.shape != (len(scores), 16) or probs.shape != (len(scores), len(labels)):
+        raise ValueError(f"belief arrays of shapes {hashes.shape}, {probs.shape}, {scores.shape} do not fit")
+    return PublishedBeliefs(version, tuple(labels), hashes.view("S16").ravel(), probs, scores)
