@@ -150,8 +150,7 @@ class Supervisor:
         try:
             process.wait(self._grace + 5)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            self._kill_group(process)
             process.wait()
 
     def _watch(self) -> None:
@@ -165,6 +164,7 @@ class Supervisor:
         if self._stopping.is_set() or self.failure:
             return
         if running.restart_at is None and running.process.poll() is not None:
+            self._kill_group(running.process)  # a guard that was killed could not clean up
             running.deaths = [t for t in running.deaths if now - t < 60] + [now]
             if len(running.deaths) > self._limit:
                 self.failure = self._failed(
@@ -176,6 +176,11 @@ class Supervisor:
             if running.process.stdin:
                 running.process.stdin.close()
             running.process, running.restart_at = self._spawn(running.child), None
+
+    @staticmethod
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     @staticmethod
     def _failed(child: Child, what: str) -> ChildFailed:
