@@ -47,4 +47,4 @@ bench: setup ## Run the benchmarks (minutes)
 	@for file in benchmarks/bench_*.py; do "$(BIN)/python" "$$file" $(ARGS) || exit 1; done
 
 clean: ## Remove what was installed, cached and kept for the demo
-	rm -rf "$(VENV)" .venv-label-studio .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" .venv-label-studio .venv-label-studio.lock .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

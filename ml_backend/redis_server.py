@@ -11,7 +11,6 @@ import importlib.util
 import os
 import secrets
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,8 @@ import redis
 
 from ale.errors import AleError, ConfigurationError
 from ml_backend.marks import connect_redis
+from ml_backend.ports import free_port, is_free
+from ml_backend.private_files import write_private
 from ml_backend.settings import Settings
 from ml_backend.supervisor import Child, Supervisor
 
@@ -127,14 +128,14 @@ class _Keeper(threading.Thread):
     def _serve(self) -> None:
         url = _choose_url(self._folder)
         config = self._folder / "redis.conf"
-        _write_private(config, _config(url, self._folder))
+        write_private(config, _config(url, self._folder))
         child = Child(
             "redis", [str(self._program), str(config)], self._folder / "redis.log", ready=lambda: answers(url)
         )
         try:
             with Supervisor() as supervisor:
                 # Written before the start: a waiting reader asks the server itself whether it is up.
-                _write_private(self._folder / "url", url)
+                write_private(self._folder / "url", url)
                 supervisor.start(child)
                 while not self._stop_asked.wait(_TICK_S):
                     supervisor.check()
@@ -157,9 +158,9 @@ def _choose_url(folder: Path) -> str:
     """The last address when its port is still free, so that clients find the server again; else a new one."""
     known = _known_url(folder)
     port = urlsplit(known).port if known else None
-    if known and port and _is_free(port):
+    if known and port and is_free(port):
         return known
-    return f"redis://:{secrets.token_hex(16)}@127.0.0.1:{_free_port()}/0"
+    return f"redis://:{secrets.token_hex(16)}@127.0.0.1:{free_port()}/0"
 
 
 def _config(url: str, folder: Path) -> str:
@@ -176,27 +177,3 @@ def _config(url: str, folder: Path) -> str:
             "",
         ]
     )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Readable by us only, and never seen half-written."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,9 +45,18 @@ def eventually(holds: Callable[[], bool], what: str, within_s: float = 20.0) -> 
         time.sleep(0.02)
 
 
+def ask(url: str, *command: str) -> Any:
+    """One command over a connection of its own."""
+    client = connect_redis(url)
+    try:
+        return client.execute_command(*command)
+    finally:
+        client.close()
+
+
 def server_pid(url: str) -> int:
     """The process id that the server itself reports."""
-    return int(connect_redis(url).info("server")["process_id"])
+    return int(ask(url, "INFO", "server")["process_id"])
 
 
 def test_a_given_url_is_used_as_it_is(tmp_path: Path) -> None:
@@ -66,7 +76,7 @@ def test_without_any_redis_the_error_says_what_to_do(own: Settings) -> None:
 def test_own_server_is_up_inside_the_block_and_gone_after_it(own: Settings) -> None:
     """Another process of the same home finds it by its file, as long as it runs."""
     with ensure_redis(own) as url:
-        assert connect_redis(url).ping()
+        assert ask(url, "PING")
         assert resolve_redis_url(own) == url
     assert not answers(url)
     with pytest.raises(ConfigurationError):
@@ -84,12 +94,11 @@ def test_own_server_asks_for_a_password_that_only_we_can_read(own: Settings) -> 
 def test_a_killed_server_comes_back_on_the_same_address_with_its_data(own: Settings) -> None:
     """kill -9 of the server loses nothing that it had answered: the journal is written before the answer."""
     with ensure_redis(own) as url:
-        client = connect_redis(url)
-        client.set("job", "precious")
+        ask(url, "SET", "job", "precious")
         first = server_pid(url)
         os.kill(first, signal.SIGKILL)
         eventually(lambda: answers(url) and server_pid(url) != first, "another server answers")
-        assert connect_redis(url).get("job") == b"precious"
+        assert ask(url, "GET", "job") == b"precious"
 
 
 def test_a_second_process_shares_it_and_takes_over(own: Settings) -> None:
@@ -100,21 +109,21 @@ def test_a_second_process_shares_it_and_takes_over(own: Settings) -> None:
         theirs = holder.stdout.readline().strip()
         with ensure_redis(own) as url:
             assert url == theirs
-            connect_redis(url).set("queue", "full")
+            ask(url, "SET", "queue", "full")
             first = server_pid(url)
             holder.kill()
             holder.wait()
             eventually(lambda: answers(url) and server_pid(url) != first, "we run it now")
-            assert connect_redis(url).get("queue") == b"full"
+            assert ask(url, "GET", "queue") == b"full"
         assert not answers(url)
 
 
 def test_data_survive_a_stop_and_a_start(own: Settings) -> None:
     """The next start reads the journal."""
     with ensure_redis(own) as url:
-        connect_redis(url).set("mark", "7")
+        ask(url, "SET", "mark", "7")
     with ensure_redis(own) as again:
-        assert connect_redis(again).get("mark") == b"7"
+        assert ask(again, "GET", "mark") == b"7"
 
 
 def test_a_home_without_a_server_program_says_what_to_install(
@@ -122,6 +131,6 @@ def test_a_home_without_a_server_program_says_what_to_install(
 ) -> None:
     """Neither on PATH nor as a wheel: the message lists the three ways out."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError, match=r"install Redis, or the extra \[demo\].*or set REDIS_URL"):
         find_redis_server()

@@ -55,6 +55,7 @@ def pid_of(folder: Path, name: str) -> int:
 
 @pytest.fixture
 def supervisor() -> Iterator[Supervisor]:
+    """A running supervisor; what it started ends with the test."""
     with Supervisor(grace_s=3) as running:
         yield running
 
