@@ -77,8 +77,10 @@ class BeliefsReader:
         """The beliefs of that version; None when its checkpoint is missing or damaged (logged, tried again)."""
         with self._lock:
             last = self._tried.get(project)
-            if last is None or last.version != version or (
-                last.beliefs is None and time.monotonic() - last.at > RETRY_S
+            if (
+                last is None
+                or last.version != version
+                or (last.beliefs is None and time.monotonic() - last.at > RETRY_S)
             ):
                 last = _Tried(version, time.monotonic(), self._load(project, version))
                 self._tried[project] = last

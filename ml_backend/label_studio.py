@@ -37,9 +37,13 @@ class LabelStudioClient:
             )
         self.url = settings.label_studio_url
         try:
-            self._sdk = LabelStudio(base_url=self.url, api_key=token, timeout=READ_TIMEOUT_S)
+            self._sdk: Any = LabelStudio(  # type: ignore[no-untyped-call]
+                base_url=self.url, api_key=token, timeout=READ_TIMEOUT_S
+            )
         except ApiError as error:
-            raise LabelStudioRefused(401, f"LABEL_STUDIO_API_KEY is not usable: {_detail(error.body)}") from error
+            raise LabelStudioRefused(
+                401, f"LABEL_STUDIO_API_KEY is not usable: {_detail(error.body)}"
+            ) from error
 
     # -- the project ---------------------------------------------------------------------------------
 
@@ -66,7 +70,9 @@ class LabelStudioClient:
         page = 1
         while True:
             answer = self._call(
-                "GET", "api/projects/", params={"page": page, "page_size": 100, "include": "id,title,created_at"}
+                "GET",
+                "api/projects/",
+                params={"page": page, "page_size": 100, "include": "id,title,created_at"},
             )
             rows += answer["results"]
             if not answer.get("next"):
@@ -91,7 +97,12 @@ class LabelStudioClient:
         return cast(list[int], answer["task_ids"])
 
     def tasks(
-        self, project_id: int, *, changed_after: str = "", ids: Sequence[int] = (), full_annotations: bool = False
+        self,
+        project_id: int,
+        *,
+        changed_after: str = "",
+        ids: Sequence[int] = (),
+        full_annotations: bool = False,
     ) -> Iterator[Json]:
         """Tasks with id, data, is_labeled, updated_at, and annotations as `{id, updated_at}` or whole.
 
@@ -102,7 +113,11 @@ class LabelStudioClient:
             filters.append(_filter("updated_at", "greater", "Datetime", changed_after))
         if ids:
             filters.append(_filter("id", "in_list", "List", list(ids)))
-        params: Json = {"project": project_id, "fields": "all", "page_size": 100 if full_annotations else PAGE}
+        params: Json = {
+            "project": project_id,
+            "fields": "all",
+            "page_size": 100 if full_annotations else PAGE,
+        }
         if not full_annotations:
             params["include"] = "id,data,is_labeled,updated_at,annotations"
         if filters:
@@ -148,7 +163,9 @@ class LabelStudioClient:
         """A new annotation by our user."""
         return cast(Json, self._call("POST", f"api/tasks/{task_id}/annotations/", body=values, retry=False))
 
-    def set_data_field(self, project_id: int, task_ids: Sequence[int], field: str, value: str | float) -> None:
+    def set_data_field(
+        self, project_id: int, task_ids: Sequence[int], field: str, value: str | float
+    ) -> None:
         """Set one data field of many tasks; other fields stay, and `updated_at` does not move.
 
         A PATCH of the task would replace its whole `data`, and with it what a user changed meanwhile.
@@ -288,7 +305,7 @@ class LabelStudioClient:
         retry: bool = True,
         timeout: float = READ_TIMEOUT_S,
     ) -> Any:
-        client = self._sdk._client_wrapper.httpx_client  # the SDK's one door for end points without a method
+        client = self._sdk._client_wrapper.httpx_client  # noqa: SLF001 - the SDK's one door for end points without a method
         try:
             response = client.request(
                 path,
@@ -298,7 +315,9 @@ class LabelStudioClient:
                 request_options={"timeout_in_seconds": int(timeout), "max_retries": 2 if retry else 0},
             )
         except ApiError as error:
-            raise LabelStudioRefused(error.status_code or 401, f"token refused: {_detail(error.body)}") from error
+            raise LabelStudioRefused(
+                error.status_code or 401, f"token refused: {_detail(error.body)}"
+            ) from error
         except httpx.HTTPError as error:
             raise LabelStudioUnreachable(
                 f"{method} {self.url}/{path}: {type(error).__name__}: {error} (LABEL_STUDIO_URL={self.url})"

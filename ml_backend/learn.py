@@ -13,12 +13,13 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.engine import Learned, LearnInput, learn
 from ale.errors import AleError, Superseded
 from ale.io.checkpoints import prune, save_checkpoint
 from ale.io.snapshots import SnapshotRow, write_snapshot
-from ale.types import LabelSpace, Probs
+from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend import publish as publishing
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
@@ -65,7 +66,11 @@ class LearnRun:
         pool, raw = self._embedded(tasks)
         dataset = build_dataset(pool, annotations, self.space)
         teacher = self._teacher(dataset)
-        self.counts |= {"labels": len(dataset.labelled), "pool": len(dataset.tasks), "excluded": dataset.excluded}
+        self.counts |= {
+            "labels": len(dataset.labelled),
+            "pool": len(dataset.tasks),
+            "excluded": dataset.excluded,
+        }
 
         current = versions.find(self.db, self.project.key, self.project.version)
         content = fingerprint_labels(dataset, self.space, self.learning.recipe)
@@ -78,7 +83,7 @@ class LearnRun:
 
     # -- reading what is there -----------------------------------------------------------------------
 
-    def _embedded(self, tasks: list[Task]) -> tuple[list[Task], np.ndarray]:
+    def _embedded(self, tasks: list[Task]) -> tuple[list[Task], Embeddings]:
         """The tasks whose text has an embedding (others wait for the teach job), with their raw rows."""
         with self._timed("embeddings"):
             usable = [task for task in tasks if task.text_hash is not None]
@@ -119,7 +124,7 @@ class LearnRun:
     # -- the two ways to publish ---------------------------------------------------------------------
 
     def _fill(
-        self, current: Version, tasks: list[Task], dataset: Dataset, raw: np.ndarray, teacher: Probs | None
+        self, current: Version, tasks: list[Task], dataset: Dataset, raw: Embeddings, teacher: Probs | None
     ) -> tuple[str, str]:
         """Nothing to learn: give tasks that were imported since a place in the version in force."""
         new = [t for t in tasks if t.placed_in is None and not t.is_labeled]
@@ -137,7 +142,7 @@ class LearnRun:
         current: Version | None,
         tasks: list[Task],
         dataset: Dataset,
-        raw: np.ndarray,
+        raw: Embeddings,
         teacher: Probs | None,
         content: str,
     ) -> tuple[str, str]:
@@ -194,7 +199,9 @@ class LearnRun:
             if t.text_hash is None and not t.is_labeled
         ]
         everything = found + silent
-        return everything if whole else [p for i, p in enumerate(everything) if i < self.settings.batch or p.new]
+        return (
+            everything if whole else [p for i, p in enumerate(everything) if i < self.settings.batch or p.new]
+        )
 
     def _publish(
         self,
@@ -241,16 +248,17 @@ class LearnRun:
                 whole=whole,
             )
         self.counts |= {"version": name, "rows": len(chosen), "whole": whole}
-        keep = frozenset({name} | ({current.version} if current else set()))
+        keep = frozenset({name, current.version} if current else {name})
         prune(self.settings.checkpoints, self.project.key, self.settings.keep_versions, keep)
 
     def _save(self, name: str, dataset: Dataset, learned: Learned, kind: str, snapshot: str) -> None:
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         manifest: dict[str, Any] = {"student": "none"}
         if learned.predictor is not None:
             arrays, manifest = learned.predictor.state()
-        known = ~np.isnan(learned.probs).any(axis=1)
-        by_hash = {h: i for i, h in enumerate(dataset.hashes) if known[i]}
+        known = np.flatnonzero(~np.isnan(learned.probs).any(axis=1))
+        hashes = dataset.hashes
+        by_hash = {hashes[i]: i for i in known.tolist()}
         order = sorted(by_hash)
         rows = [by_hash[h] for h in order]
         arrays["belief_hashes"] = np.frombuffer(bytes.fromhex("".join(order)), dtype=np.uint8).reshape(-1, 16)
@@ -287,11 +295,11 @@ def recorded(run: LearnRun, theirs: Json, *, force: bool = False) -> str:
     except Superseded as error:
         outcome, reason = "superseded", str(error)
     finally:
-        error = sys.exception()
-        if isinstance(error, AleError):
-            reason = f"{type(error).__name__}: {error}"
-        elif error is not None:  # its text may hold what users wrote
-            reason = f"{type(error).__name__}, see the worker's log"
+        failure = sys.exception()
+        if isinstance(failure, AleError):
+            reason = f"{type(failure).__name__}: {failure}"
+        elif failure is not None:  # its text may hold what users wrote
+            reason = f"{type(failure).__name__}, see the worker's log"
         versions.end_run(
             db,
             run_id,

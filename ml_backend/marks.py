@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import cast
 
 import redis
 
@@ -66,7 +67,7 @@ class Marks:
 
     def due(self) -> list[Due]:
         """The projects whose time has come, longest-waiting first."""
-        projects = [_text(p) for p in self._redis.zrangebyscore(DUE, "-inf", time.time())]
+        projects = [_text(p) for p in cast(list[bytes], self._redis.zrangebyscore(DUE, "-inf", time.time()))]
         if not projects:
             return []
         marks = self._redis.hmget(PAYLOAD, projects)
@@ -79,7 +80,8 @@ class Marks:
     def pending(self) -> dict[str, float]:
         """Seconds until due, by project; negative when overdue."""
         now = time.time()
-        return {_text(p): float(at) - now for p, at in self._redis.zrange(DUE, 0, -1, withscores=True)}
+        due = cast(list[tuple[bytes, float]], self._redis.zrange(DUE, 0, -1, withscores=True))
+        return {_text(project): float(at) - now for project, at in due}
 
     def forget(self, project: str) -> None:
         """Remove all marks of a project that was disconnected."""

@@ -33,7 +33,9 @@ def to_prediction(
     return {"task": task_id, **_prediction(control, label, confidence, score, version)}
 
 
-def to_slot(control: Control, label: str | None, confidence: float | None, score: float, version: str) -> Slot:
+def to_slot(
+    control: Control, label: str | None, confidence: float | None, score: float, version: str
+) -> Slot:
     """The answer to /predict for one task; the abstention when there is no label."""
     return [] if label is None else _prediction(control, label, confidence, score, version)
 

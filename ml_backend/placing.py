@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.engine import Learned
 from ale.io.checkpoints import load_checkpoint
 from ale.predictor import Predictor
 from ale.ranking import QUEUE_BELOW
-from ale.types import LabelSpace, Probs
+from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset
 from ml_backend.label_studio import Json
@@ -42,12 +43,14 @@ def places(dataset: Dataset, learned: Learned) -> list[Place]:
         task = dataset.tasks[row]
         suggestion, confidence = (None, None) if row in audit else suggest(learned.probs[row])
         found.append(
-            Place(task.task_id, suggestion, confidence, float(learned.scores[row]), new=task.placed_in is None)
+            Place(
+                task.task_id, suggestion, confidence, float(learned.scores[row]), new=task.placed_in is None
+            )
         )
     return found
 
 
-def suggest(probs: np.ndarray) -> tuple[int | None, float | None]:
+def suggest(probs: NDArray[np.float32]) -> tuple[int | None, float | None]:
     """The likeliest label and its probability; nothing where nobody has an opinion."""
     if not len(probs) or np.isnan(probs).any():
         return None, None
@@ -61,7 +64,7 @@ def unranked_places(
     version: Version,
     new: Sequence[Task],
     dataset: Dataset,
-    raw: np.ndarray,
+    raw: Embeddings,
     teacher: Probs | None,
 ) -> list[Place]:
     """Places for tasks that the version in force has not ranked: behind its queue, least confident first.

@@ -19,7 +19,7 @@ from ale.ranking import Ranking, task_scores
 from ale.text import text_hash
 from ale.types import Abstention, LabelSpace
 from ml_backend.beliefs import PublishedBeliefs
-from ml_backend.controls import Control, Json, UnsupportedConfig, find_control
+from ml_backend.controls import Json, UnsupportedConfig, find_control
 from ml_backend.identity import ProjectKey
 from ml_backend.payloads import Slot, task_text, to_slot
 from ml_backend.store import projects, replies
@@ -35,7 +35,9 @@ Answer = tuple[str, float, float]
 """Label, calibrated confidence, published score."""
 
 
-def predict(services: Services, project_uid: str, label_config: str | None, tasks: Sequence[Json]) -> list[Slot]:
+def predict(
+    services: Services, project_uid: str, label_config: str | None, tasks: Sequence[Json]
+) -> list[Slot]:
     """Exactly one slot per task, in their order; `[]` is an abstention with a counted reason.
 
     `project_uid` is Label Studio's `<id>.<created_at>`. The request's config wins over the one that we last
@@ -45,15 +47,19 @@ def predict(services: Services, project_uid: str, label_config: str | None, task
     project = projects.find(services.db, key) if key else None
     slots: list[Slot] = [[] for _ in tasks]
     if project is None or project.status in {"disconnected", "gone"}:
-        return _told(services, None, slots, {i: Abstention.UNKNOWN_PROJECT for i in range(len(tasks))})
+        return _told(services, None, slots, dict.fromkeys(range(len(tasks)), Abstention.UNKNOWN_PROJECT))
     try:
         control = find_control(label_config or project.label_config)
     except UnsupportedConfig:
-        return _told(services, project, slots, {i: Abstention.UNSUPPORTED_CONFIG for i in range(len(tasks))})
+        return _told(
+            services, project, slots, dict.fromkeys(range(len(tasks)), Abstention.UNSUPPORTED_CONFIG)
+        )
     version = project.version or FIRST_VERSION
     published = services.beliefs.read(project.key, version) if project.version else None
     if published and published.labels_fingerprint != control.label_space.labels_fingerprint:
-        return _told(services, project, slots, {i: Abstention.LABEL_SPACE_CHANGED for i in range(len(tasks))})
+        return _told(
+            services, project, slots, dict.fromkeys(range(len(tasks)), Abstention.LABEL_SPACE_CHANGED)
+        )
 
     texts = [task_text(task.get("data"), control) for task in tasks]
     hashes = [None if text is None else text_hash(text) for text in texts]

@@ -28,7 +28,9 @@ def version_name(db: Database, client: LabelStudioClient, project: Project, cont
 
     Higher than any that our database *or* Label Studio knows: an emptied volume must not reuse a name.
     """
-    theirs = [int(m.group(1)) for name in client.model_versions(project.project_id) if (m := NAME.match(name))]
+    theirs = [
+        int(m.group(1)) for name in client.model_versions(project.project_id) if (m := NAME.match(name))
+    ]
     number = max([versions.highest_number(db, project.key), *theirs]) + 1
     return number, f"ale-{number}-{content[:4]}"
 
@@ -63,7 +65,9 @@ def publish(
     logger.info("project %s: %s in force, %d predictions", project.key, version.version, len(rows))
 
 
-def fill(db: Database, client: LabelStudioClient, project: Project, version: Version, rows: Sequence[Json]) -> int:
+def fill(
+    db: Database, client: LabelStudioClient, project: Project, version: Version, rows: Sequence[Json]
+) -> int:
     """Give tasks that never stood in the order a place in the version in force; how many were added.
 
     Label Studio may have stored a row for one of them meanwhile (a page asked /predict): those are left out.

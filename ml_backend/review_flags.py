@@ -76,7 +76,9 @@ def update_flags(
 ) -> None:
     """Raise flags for new issues, refresh those that stand, withdraw those whose evidence is gone."""
     with db.session() as session:
-        flags = {f.task_id: f for f in session.scalars(select(ReviewFlag).where(ReviewFlag.project == project))}
+        flags = {
+            f.task_id: f for f in session.scalars(select(ReviewFlag).where(ReviewFlag.project == project))
+        }
         raised = set()
         for issue in issues:
             human = dataset.humans[issue.position]
@@ -107,7 +109,9 @@ def _silent(flag: ReviewFlag, annotation: Annotation, task: Task) -> bool:
     )
 
 
-def _raise(flag: ReviewFlag, issue: LabelIssue, annotation: Annotation, task: Task, space: LabelSpace) -> None:
+def _raise(
+    flag: ReviewFlag, issue: LabelIssue, annotation: Annotation, task: Task, space: LabelSpace
+) -> None:
     given, suggested = space.labels[issue.given], space.labels[issue.suggested]
     moved = flag.status != "suspect" or flag.suggested != suggested or flag.given != given
     if moved or abs(flag.score - issue.score) > SCORE_MOVED:

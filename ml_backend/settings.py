@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """All settings; the README's table is checked against these descriptions by a test."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, arbitrary_types_allowed=True
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
     )
 
     home: Path = Field(
@@ -42,22 +46,32 @@ class Settings(BaseSettings):
     url: str = Field(
         "http://127.0.0.1:9090", alias="ALE_URL", description="ALE's web process, as Label Studio reaches it."
     )
-    host: str = Field("", alias="ALE_HOST", description="Address to listen on; loopback when no password is set.")
+    host: str = Field(
+        "", alias="ALE_HOST", description="Address to listen on; loopback when no password is set."
+    )
     port: int = Field(9090, alias="ALE_PORT", ge=1, le=65535, description="Port to listen on.")
     redis_url: str = Field("", alias="REDIS_URL", description="Redis; empty: ALE starts one of its own.")
     database_url: str = Field(
         "", alias="DATABASE_URL", description="SQLAlchemy URL; empty: a SQLite file in `ALE_HOME`."
     )
-    model_dir: str = Field("", alias="MODEL_DIR", description="Folder for checkpoints; empty: `ALE_HOME/models`.")
+    model_dir: str = Field(
+        "", alias="MODEL_DIR", description="Folder for checkpoints; empty: `ALE_HOME/models`."
+    )
     store_url: str = Field(
         "", alias="ALE_STORE_URL", description="fsspec URL for checkpoints instead of `MODEL_DIR` (`s3://…`)."
     )
-    basic_auth_user: str = Field("", alias="BASIC_AUTH_USER", description="User for `/setup`, `/predict`, `/status`.")
+    basic_auth_user: str = Field(
+        "", alias="BASIC_AUTH_USER", description="User for `/setup`, `/predict`, `/status`."
+    )
     basic_auth_pass: SecretStr = Field(SecretStr(""), alias="BASIC_AUTH_PASS", description="Its password.")
     webhook_secret_given: SecretStr = Field(
-        SecretStr(""), alias="ALE_WEBHOOK_SECRET", description="Signs the webhook header; empty: generated once."
+        SecretStr(""),
+        alias="ALE_WEBHOOK_SECRET",
+        description="Signs the webhook header; empty: generated once.",
     )
-    teacher: str = Field("zero-shot", alias="ALE_TEACHER", description="Who labels first: `zero-shot` or `none`.")
+    teacher: str = Field(
+        "zero-shot", alias="ALE_TEACHER", description="Who labels first: `zero-shot` or `none`."
+    )
     student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
     strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
     encoder: str = Field(
@@ -82,7 +96,10 @@ class Settings(BaseSettings):
         300.0, alias="ALE_FULL_PUBLISH_S", description="Least seconds between publications of the whole pool."
     )
     grace_s: float = Field(
-        86_400.0, alias="ALE_GRACE_S", ge=0, description="How long superseded predictions stay (open pages hold them)."
+        86_400.0,
+        alias="ALE_GRACE_S",
+        ge=0,
+        description="How long superseded predictions stay (open pages hold them).",
     )
     keep_versions: int = Field(5, alias="ALE_KEEP_VERSIONS", ge=2, le=1000, description="Checkpoints kept.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

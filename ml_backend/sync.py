@@ -51,12 +51,15 @@ def sync(db: Database, client: LabelStudioClient, row: Project, project: Json, c
     return _repair(db, client, row, project, control) or synced
 
 
-def _repair(db: Database, client: LabelStudioClient, row: Project, project: Json, control: Control) -> Synced | None:
+def _repair(
+    db: Database, client: LabelStudioClient, row: Project, project: Json, control: Control
+) -> Synced | None:
     """Read all ids when the counters disagree, unless the same disagreement was looked into before."""
     tasks, annotations = mirror.counts(db, row.key)
     theirs = (
         int(project.get("task_number") or 0),
-        int(project.get("total_annotations_number") or 0) + int(project.get("skipped_annotations_number") or 0),
+        int(project.get("total_annotations_number") or 0)
+        + int(project.get("skipped_annotations_number") or 0),
     )
     seen = f"{theirs[0]}/{theirs[1]} mirrored {tasks}/{annotations}"
     if theirs == (tasks, annotations) or seen == row.counts_seen:
@@ -70,7 +73,13 @@ def _repair(db: Database, client: LabelStudioClient, row: Project, project: Json
 
 
 def _apply(
-    db: Database, client: LabelStudioClient, row: Project, control: Control, tasks: Iterable[Json], *, whole: bool
+    db: Database,
+    client: LabelStudioClient,
+    row: Project,
+    control: Control,
+    tasks: Iterable[Json],
+    *,
+    whole: bool,
 ) -> Synced:
     known, stamps = mirror.stamps(db, row.key)
     newest = row.synced_until
@@ -146,7 +155,9 @@ def annotation_row(task_id: int, raw: Json, control: Control) -> dict[str, Any]:
         "updated_at": str(raw.get("updated_at") or ""),
         "lead_time": raw.get("lead_time"),
         "parent_prediction": raw.get("parent_prediction"),
-        "origin": next((str(i.get("origin") or "") for i in result if i.get("from_name") == control.from_name), ""),
+        "origin": next(
+            (str(i.get("origin") or "") for i in result if i.get("from_name") == control.from_name), ""
+        ),
     }
 
 

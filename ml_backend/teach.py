@@ -42,7 +42,11 @@ def teach_step(db: Database, learning: Learning, project: Project, space: LabelS
     missing = {h for h, there in zip(hashes, encoded, strict=True) if not there}
     ask = _may_ask(learning, project)
     question = replies.question_of(space)
-    pending = set(hashes) - replies.asked(db, learning.teacher.name, question) if ask and learning.teacher else set()
+    pending = (
+        set(hashes) - replies.asked(db, learning.teacher.name, question)
+        if ask and learning.teacher
+        else set()
+    )
     todo = [h for h in hashes if h in missing or h in pending]
     chunk = todo[:CHUNK]
     learning.encoder.encode([texts[h] for h in chunk if h in missing])

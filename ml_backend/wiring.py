@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ale.errors import ConfigurationError
 from ml_backend.beliefs import BeliefsReader
 from ml_backend.marks import Marks, connect_redis
+from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings
 from ml_backend.store.database import Database
 
@@ -30,19 +30,3 @@ def build_services(settings: Settings, *, redis_timeout_s: float = 5.0) -> Servi
         marks=Marks(connection, debounce_s=settings.debounce_s, max_wait_s=settings.max_wait_s),
         beliefs=BeliefsReader(settings.checkpoints),
     )
-
-
-def resolve_redis_url(settings: Settings) -> str:
-    """REDIS_URL, else the address that the Redis which ALE started itself left in its home folder."""
-    if settings.redis_url:
-        return settings.redis_url
-    path = settings.home / "redis" / "url"
-    try:
-        url = path.read_text().strip()
-    except OSError:
-        url = ""
-    if not url:
-        raise ConfigurationError(
-            f"no Redis: set REDIS_URL, or start `ale serve` or `ale worker`, which runs one in {path.parent}"
-        )
-    return url

@@ -43,7 +43,9 @@ def save_tasks(db: Database, project: str, tasks: Sequence[TaskSeen]) -> None:
             row.is_labeled, row.updated_at = seen.is_labeled, seen.updated_at
 
 
-def save_annotations(db: Database, project: str, task_ids: Collection[int], rows: Iterable[dict[str, Any]]) -> None:
+def save_annotations(
+    db: Database, project: str, task_ids: Collection[int], rows: Iterable[dict[str, Any]]
+) -> None:
     """Make the annotations of `task_ids` equal to `rows` (dictionaries of Annotation columns)."""
     with db.session() as session:
         known = {

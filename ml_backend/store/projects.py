@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select, update
 
+from ale.errors import ProjectGone
 from ml_backend.identity import ProjectKey, normalise_url
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project
@@ -27,6 +28,14 @@ def find(db: Database, key: ProjectKey | str) -> Project | None:
     """The project's row, detached; None when unknown."""
     with db.session() as session:
         return session.get(Project, str(key))
+
+
+def get(db: Database, key: ProjectKey | str) -> Project:
+    """The row of a project that is known to exist; raises ProjectGone otherwise."""
+    row = find(db, key)
+    if row is None:
+        raise ProjectGone(f"project {key} is not connected: run `ale connect`")
+    return row
 
 
 def find_by_id(db: Database, server: str, project_id: int) -> Project | None:
@@ -59,7 +68,10 @@ def next_fence(db: Database, key: ProjectKey | str) -> int:
     """A number higher than that of every learn run before: the new run's ticket."""
     with db.session() as session:
         return session.execute(
-            update(Project).where(Project.key == str(key)).values(fence=Project.fence + 1).returning(Project.fence)
+            update(Project)
+            .where(Project.key == str(key))
+            .values(fence=Project.fence + 1)
+            .returning(Project.fence)
         ).scalar_one()
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import func, select
 
 from ale.types import LabelSpace, Probs
@@ -22,7 +23,9 @@ def question_of(labels: LabelSpace) -> str:
     return hashlib.sha256(payload.encode()).hexdigest()[:32]
 
 
-def answers(db: Database, teacher: str, question: str, hashes: Sequence[str], n_labels: int) -> tuple[Probs, np.ndarray]:
+def answers(
+    db: Database, teacher: str, question: str, hashes: Sequence[str], n_labels: int
+) -> tuple[Probs, NDArray[np.bool_]]:
     """Probabilities by text (NaN rows where there is none), and a mask of the texts that were asked."""
     probs = np.full((len(hashes), n_labels), np.nan, dtype=np.float32)
     asked = np.zeros(len(hashes), dtype=bool)
@@ -30,7 +33,7 @@ def answers(db: Database, teacher: str, question: str, hashes: Sequence[str], n_
         rows = session.execute(
             select(Reply.text_hash, Reply.probs).where(Reply.teacher == teacher, Reply.question == question)
         ).all()
-    found = {text: values for text, values in rows}
+    found = {row.text_hash: row.probs for row in rows}
     for i, text in enumerate(hashes):
         if text in found:
             asked[i] = True
@@ -51,7 +54,11 @@ def asked(db: Database, teacher: str, question: str) -> set[str]:
 
 
 def save(
-    db: Database, teacher: str, question: str, probs: Mapping[str, np.ndarray], abstention: str = "abstained"
+    db: Database,
+    teacher: str,
+    question: str,
+    probs: Mapping[str, NDArray[np.float32]],
+    abstention: str = "abstained",
 ) -> None:
     """Keep answers by text hash; a NaN row is an abstention. An answer that is there already stays."""
     hashes = list(probs)
@@ -86,7 +93,9 @@ def count(db: Database, teacher: str, question: str) -> tuple[int, int]:
     """Numbers of answers and of abstentions."""
     with db.session() as session:
         total = session.scalar(
-            select(func.count()).select_from(Reply).where(Reply.teacher == teacher, Reply.question == question)
+            select(func.count())
+            .select_from(Reply)
+            .where(Reply.teacher == teacher, Reply.question == question)
         )
         silent = session.scalar(
             select(func.count())
@@ -107,6 +116,10 @@ def newest(db: Database, question: str, hashes: Sequence[str], n_labels: int) ->
                 .order_by(Reply.answered_at)
             )
             found.update(
-                {text: np.array(probs, np.float32) for text, probs in rows if probs and len(probs) == n_labels}
+                {
+                    text: np.array(probs, np.float32)
+                    for text, probs in rows
+                    if probs and len(probs) == n_labels
+                }
             )
     return found

@@ -32,7 +32,9 @@ def change(db: Database, project: str, version: str, **values: object) -> None:
         )
 
 
-def put_in_force(db: Database, project: str, version: str, fence: int, content_hash: str, *, whole: bool) -> None:
+def put_in_force(
+    db: Database, project: str, version: str, fence: int, content_hash: str, *, whole: bool
+) -> None:
     """Make `version` the one that /setup and /predict answer with; raises Superseded for an older run."""
     now = datetime.now(UTC)
     with db.session() as session:

@@ -1,0 +1,12 @@
+"""For WSGI servers: `gunicorn ml_backend._wsgi:app`. Reads the environment when it is imported."""
+
+from __future__ import annotations
+
+import logging
+
+from ml_backend.app import create_app
+from ml_backend.settings import load_settings
+
+settings = load_settings()
+logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+app = create_app(settings)

@@ -1,0 +1,89 @@
+"""Deleting superseded predictions: after the grace period, one by one, a few at a time.
+
+A page that was opened on a version holds the ids of its rows, and Label Studio refuses its Submit when they
+are gone. Deleting a whole version in one call locks the project's annotators out while it runs (512 s for
+20,000 rows on Postgres); single deletions do not.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.publish import NAME
+from ml_backend.review_flags import SUGGESTION_VERSION, flags
+from ml_backend.settings import Settings
+from ml_backend.store import versions
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project
+
+logger = logging.getLogger(__name__)
+
+STEP = 25  # rows, some 1.5 s: a learn run never waits long behind a step
+
+
+def clean_step(db: Database, client: LabelStudioClient, settings: Settings, project: Project) -> int:
+    """Delete the next few rows that may go; how many are left."""
+    _discard_unfinished(db, project)
+    due = _due_versions(db, settings, project)
+    theirs = client.model_versions(project.project_id)
+    for name in [name for name in due if name not in theirs]:
+        versions.change(db, project.key, name, state="cleaned", rows=0)
+    due &= set(theirs)
+    settled = _settled_tasks(db, settings, project) if SUGGESTION_VERSION in theirs else set()
+    if not due and not settled:
+        return 0
+    rows = [
+        int(row["id"])
+        for row in client.predictions(project.project_id)
+        if row["model_version"] in due
+        or (row["model_version"] == SUGGESTION_VERSION and row["task"] in settled)
+    ]
+    for prediction_id in rows[:STEP]:
+        client.delete_prediction(prediction_id)
+    logger.info(
+        "project %s: deleted %d superseded predictions, %d left",
+        project.key,
+        len(rows[:STEP]),
+        len(rows[STEP:]),
+    )
+    return len(rows[STEP:])
+
+
+def _discard_unfinished(db: Database, project: Project) -> None:
+    """Versions of runs that died before the flip were never in force."""
+    for version in versions.every(db, project.key):
+        if version.state == "building" and not _running(db, project, version.created_at):
+            versions.change(db, project.key, version.version, state="discarded")
+
+
+def _running(db: Database, project: Project, since: datetime) -> bool:
+    return any(
+        run.outcome == "running" and run.started_at <= since for run in versions.runs(db, project.key, 1)
+    )
+
+
+def _due_versions(db: Database, settings: Settings, project: Project) -> set[str]:
+    """Ours, not in force, and either never in force or superseded longer ago than the grace period."""
+    limit = datetime.now(UTC) - timedelta(seconds=settings.grace_s)
+    return {
+        v.version
+        for v in versions.every(db, project.key)
+        if NAME.match(v.version)
+        and v.version != project.version
+        and (
+            v.state == "discarded"
+            or (v.state == "superseded" and v.superseded_at is not None and v.superseded_at < limit)
+        )
+    }
+
+
+def _settled_tasks(db: Database, settings: Settings, project: Project) -> set[int]:
+    """Tasks whose review is over for longer than the grace period: their suggestion has done its work."""
+    limit = datetime.now(UTC) - timedelta(seconds=settings.grace_s)
+    return {
+        flag.task_id
+        for flag in flags(db, project.key)
+        if flag.status != "suspect" and flag.decided_at is not None and flag.decided_at < limit
+    }

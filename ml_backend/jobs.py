@@ -1,0 +1,137 @@
+"""The RQ jobs. Each opens its own connections, may be run twice, and may be killed anywhere."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import redis
+
+from ale.errors import AleError, ProjectGone
+from ale.types import LabelSpace
+from ml_backend.adopt import adopt
+from ml_backend.clean import clean_step
+from ml_backend.controls import Control, find_control
+from ml_backend.identity import ProjectKey
+from ml_backend.instructions import plain_text
+from ml_backend.label_studio import Json, LabelStudioClient
+from ml_backend.learn import LearnRun, recorded
+from ml_backend.learning import build_learning
+from ml_backend.lock import single_flight
+from ml_backend.marks import connect_redis
+from ml_backend.queues import CLEAN, TEACH, end_chain, enqueue_chain
+from ml_backend.redis_server import resolve_redis_url
+from ml_backend.settings import load_settings
+from ml_backend.store import projects
+from ml_backend.store.schema import Project
+from ml_backend.teach import teach_step
+from ml_backend.wiring import Services, build_services
+
+logger = logging.getLogger(__name__)
+
+
+def learn_project(project: str, force: bool = False) -> str:
+    """One learn run; returns its outcome. Busy: the project is marked again, so that no change is lost."""
+    services, connection = _open()
+    with single_flight(connection, project) as mine:
+        if not mine:
+            services.marks.mark(project)
+            return "busy"
+        row = projects.find(services.db, project)
+        if row is None or row.status not in {"wished", "connected"}:
+            return "ignored"
+        try:
+            return _learn(services, connection, row, force=force)
+        except ProjectGone as error:
+            logger.info("project %s: gone (%s)", project, error)
+            projects.change(services.db, project, status="gone", problem=str(error))
+            services.marks.forget(project)
+            return "gone"
+        except AleError as error:
+            # The reason is in the run table and in `ale status`; reconcile tries again within a minute.
+            logger.warning("project %s: %s: %s", project, type(error).__name__, error)
+            projects.change(services.db, project, problem=f"{type(error).__name__}: {error}")
+            services.marks.count(f"learn:failed:{type(error).__name__}")
+            return "failed"
+
+
+def _learn(services: Services, connection: redis.Redis, row: Project, *, force: bool) -> str:
+    client = LabelStudioClient(services.settings)
+    theirs = same_project(client, projects.key_of(row))
+    if row.status == "wished":
+        adopted = adopt(services, client, row, theirs)
+        if adopted is None:
+            return "not_adopted"
+        row, theirs = adopted, client.project(row.project_id)
+    control = find_control(theirs["label_config"])
+    run = LearnRun(
+        settings=services.settings,
+        db=services.db,
+        client=client,
+        learning=build_learning(services.settings),
+        project=row,
+        control=control,
+        space=_described(services, row, control, theirs),
+        fence=projects.next_fence(services.db, row.key),
+    )
+    outcome = recorded(run, theirs, force=force)
+    services.marks.count(f"learn:{outcome}")
+    if run.teach_more:
+        enqueue_chain(connection, TEACH, row.key)
+    enqueue_chain(connection, CLEAN, row.key)
+    return outcome
+
+
+def teach_project(project: str) -> str:
+    """One step of the teacher's pass; comes back until nothing is left, then a learn run is due."""
+    services, connection = _open()
+    row = projects.find(services.db, project)
+    if row is None or row.status != "connected" or not row.label_config:
+        return "ignored"
+    control = find_control(row.label_config)
+    space = replace(control.label_space, instructions=row.instructions)
+    taught = teach_step(services.db, build_learning(services.settings), row, space)
+    if taught.encoded or taught.answered:
+        services.marks.mark(project)
+    if taught.left:
+        enqueue_chain(connection, TEACH, project, next_step=True)
+    else:
+        end_chain(connection, TEACH, project)
+    return f"{taught.answered} answers, {taught.left} left"
+
+
+def clean_project(project: str) -> str:
+    """One step of deleting prediction rows that no open page can hold any more."""
+    services, connection = _open()
+    row = projects.find(services.db, project)
+    if row is None or row.status == "gone":
+        return "ignored"
+    left = clean_step(services.db, LabelStudioClient(services.settings), services.settings, row)
+    if left:
+        enqueue_chain(connection, CLEAN, project, next_step=True)
+    else:
+        end_chain(connection, CLEAN, project)
+    return f"{left} rows left"
+
+
+def same_project(client: LabelStudioClient, key: ProjectKey) -> Json:
+    """Label Studio's description of the project; raises ProjectGone when its id now means another one."""
+    theirs = client.project(key.project_id)
+    found = ProjectKey.from_project(key.server, key.project_id, theirs["created_at"])
+    if found != key:
+        raise ProjectGone(f"project {key.project_id} was deleted, and its id now belongs to another one")
+    return theirs
+
+
+def _described(services: Services, row: Project, control: Control, theirs: Json) -> LabelSpace:
+    """The label space with the project's own labelling instructions: what annotators read, teachers read."""
+    text = plain_text(theirs.get("expert_instruction") or "")
+    if text != row.instructions or theirs["title"] != row.title:
+        projects.change(services.db, row.key, instructions=text, title=str(theirs["title"]))
+        row.instructions = text
+    return replace(control.label_space, instructions=text)
+
+
+def _open() -> tuple[Services, redis.Redis]:
+    settings = load_settings()
+    return build_services(settings), connect_redis(resolve_redis_url(settings))

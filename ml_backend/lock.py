@@ -1,0 +1,49 @@
+"""Single flight: a lock in Redis that lives as long as its holder gives signs of life."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import redis
+from redis.exceptions import LockError, RedisError
+
+logger = logging.getLogger(__name__)
+
+TTL_S = 15.0
+BEAT_S = 4.0
+
+
+@contextmanager
+def single_flight(connection: redis.Redis, project: str) -> Iterator[bool]:
+    """Yields whether this process got the project. A killed holder loses it after `TTL_S` seconds.
+
+    The lock only saves work. What keeps two runs from mixing is the fence: the older one discards itself.
+    """
+    lock = connection.lock(f"ale:lock:learn:{project}", timeout=TTL_S, blocking=False, thread_local=False)
+    if not lock.acquire():
+        yield False
+        return
+    stop = threading.Event()
+    beat = threading.Thread(target=_beat, args=(lock, stop), daemon=True, name="lock-heartbeat")
+    beat.start()
+    try:
+        yield True
+    finally:
+        stop.set()
+        beat.join()
+        with suppress(LockError, RedisError):  # expired or flushed: somebody else may hold it by now
+            lock.release()
+
+
+def _beat(lock: redis.lock.Lock, stop: threading.Event) -> None:
+    while not stop.wait(BEAT_S):
+        try:
+            lock.extend(TTL_S, replace_ttl=True)
+        except LockError:
+            logger.warning("the learn lock was lost; the fence decides whether this run counts")
+            return
+        except RedisError as error:
+            logger.warning("the learn lock could not be renewed: %s", type(error).__name__)

@@ -1,0 +1,85 @@
+"""The only code that writes to the RQ queues. Jobs are named by string, so nothing heavy is imported here.
+
+Job ids hold the project's count of marks: a fixed id would be refused while an older job's result is kept.
+Arguments travel as JSON, never as pickle.
+"""
+
+from __future__ import annotations
+
+import redis
+from rq import Queue, Retry
+from rq.exceptions import DuplicateJobError
+from rq.serializers import JSONSerializer
+
+LEARN, TEACH, CLEAN = "ale-learn", "ale-teach", "ale-clean"
+ALL = (LEARN, TEACH, CLEAN)
+"""In the order in which a worker empties them: people wait for learn, nobody waits for clean."""
+
+STEPS = {TEACH: "ml_backend.jobs.teach_project", CLEAN: "ml_backend.jobs.clean_project"}
+
+LEARN_TIMEOUT_S = 3_600
+STEP_TIMEOUT_S = 900
+CHAIN_TTL_S = 120
+RETRY = 2
+
+
+def queue(name: str, connection: redis.Redis) -> Queue:
+    """The queue of that name, with our serializer."""
+    return Queue(name, connection=connection, serializer=JSONSerializer)
+
+
+def enqueue_learn(connection: redis.Redis, project: str, marks: int, *, force: bool = False) -> bool:
+    """One learn run for this count of marks; False when it is queued or running already."""
+    return _enqueue(
+        connection,
+        LEARN,
+        "ml_backend.jobs.learn_project",
+        [project, force],
+        f"learn-{project}-{marks}{'-forced' if force else ''}",
+        LEARN_TIMEOUT_S,
+    )
+
+
+def enqueue_chain(connection: redis.Redis, name: str, project: str, *, next_step: bool = False) -> bool:
+    """A step of a long piece of background work (TEACH, CLEAN); False when such a chain is alive already.
+
+    Each step queues the next, so that a learn run never waits behind more than one step. The token says that
+    the chain is alive; one that was killed loses it after `CHAIN_TTL_S`, and the next learn run starts another.
+    """
+    if not connection.set(_token(name, project), 1, nx=not next_step, ex=CHAIN_TTL_S):
+        return False
+    return _enqueue(connection, name, STEPS[name], [project], None, STEP_TIMEOUT_S)
+
+
+def end_chain(connection: redis.Redis, name: str, project: str) -> None:
+    """The work is done: the next chain may start at once."""
+    connection.delete(_token(name, project))
+
+
+def _token(name: str, project: str) -> str:
+    return f"{name}:alive:{project}"
+
+
+def _enqueue(
+    connection: redis.Redis,
+    name: str,
+    function: str,
+    args: list[object],
+    job_id: str | None,
+    timeout: int,
+    failure_ttl: int = 86_400,
+) -> bool:
+    try:
+        queue(name, connection).enqueue_call(
+            function,
+            args=args,
+            job_id=job_id,
+            unique=job_id is not None,
+            timeout=timeout,
+            result_ttl=0,  # a kept result would hold the id
+            failure_ttl=failure_ttl,  # by default a failed job holds its id for a year
+            retry=Retry(max=RETRY),
+        )
+    except DuplicateJobError:
+        return False
+    return True

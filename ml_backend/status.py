@@ -1,0 +1,101 @@
+"""What there is to say about every project, for `/status`, `/metrics` and `ale status`. No texts, no secrets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from redis import RedisError
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from ml_backend.marks import Marks
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
+
+Json = dict[str, Any]
+
+
+def overview(db: Database, marks: Marks) -> Json:
+    """Redis, event counts, and one entry per project; Redis being away is told, not raised."""
+    pending: dict[str, float] = {}
+    events: dict[str, int] = {}
+    reachable = True
+    try:
+        pending, events = marks.pending(), marks.counts()
+    except RedisError:
+        reachable = False
+    with db.session() as session:
+        rows = session.scalars(select(Project).order_by(Project.project_id, Project.created_at)).all()
+        entries = [_entry(session, row, pending.get(row.key)) for row in rows]
+    return {
+        "redis": "ok" if reachable else "unreachable",
+        "projects": entries,
+        "events": dict(sorted(events.items())),
+    }
+
+
+def _entry(session: Session, row: Project, due_in: float | None) -> Json:
+    run = session.scalars(
+        select(Run).where(Run.project == row.key).order_by(Run.run_id.desc()).limit(1)
+    ).first()
+    version = session.get(Version, (row.key, row.version)) if row.version else None
+    return {
+        "project": row.project_id,
+        "key": row.key,
+        "title": row.title,
+        "status": row.status,
+        "problem": row.problem,
+        "version": row.version,
+        "kind": version.kind if version else "none",
+        "metrics": version.metrics if version else {},
+        "tasks": _count(session, Task.project == row.key),
+        "labeled_tasks": _count(session, Task.project == row.key, Task.is_labeled),
+        "annotations": _count(session, Annotation.project == row.key),
+        "skipped": _count(session, Annotation.project == row.key, Annotation.was_cancelled),
+        "rows_in_force": _rows(session, row.key, "in_force"),
+        "rows_superseded": _rows(session, row.key, "superseded"),
+        "review": _by(
+            session,
+            select(ReviewFlag.status, func.count())
+            .where(ReviewFlag.project == row.key)
+            .group_by(ReviewFlag.status),
+        ),
+        "runs": _by(
+            session, select(Run.outcome, func.count()).where(Run.project == row.key).group_by(Run.outcome)
+        ),
+        "last_run": _run(run),
+        "due_in_s": None if due_in is None else round(due_in, 1),
+    }
+
+
+def _run(run: Run | None) -> Json | None:
+    if run is None:
+        return None
+    return {
+        "outcome": run.outcome,
+        "reason": run.reason,
+        "version": run.version,
+        "labels": run.n_labels,
+        "started_at": _iso(run.started_at),
+        "finished_at": _iso(run.finished_at),
+        "seconds": run.seconds,
+        "counts": run.counts,
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
+def _count(session: Session, *where: ColumnElement[bool]) -> int:
+    return int(session.scalar(select(func.count()).where(*where)) or 0)
+
+
+def _rows(session: Session, project: str, state: str) -> int:
+    query = select(func.sum(Version.rows)).where(Version.project == project, Version.state == state)
+    return int(session.scalar(query) or 0)
+
+
+def _by(session: Session, query: Select[tuple[str, int]]) -> dict[str, int]:
+    return {name: int(n) for name, n in session.execute(query)}

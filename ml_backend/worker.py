@@ -1,0 +1,82 @@
+"""The worker process: an RQ worker that forks a child per job, and the timer beside it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import subprocess
+import sys
+
+from rq import Worker
+from rq.serializers import JSONSerializer
+
+from ale.errors import ConfigurationError
+from ml_backend.learning import build_learning
+from ml_backend.logs import configure_logging
+from ml_backend.marks import connect_redis
+from ml_backend.queues import ALL, queue
+from ml_backend.redis_server import resolve_redis_url
+from ml_backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Imported once here, inherited by every job's process: a learn run would else start with seconds of imports.
+# Importing starts no threads and computes nothing, so forking stays safe.
+PRELOAD = (
+    "ml_backend.jobs",
+    "cleanlab.filter",
+    "cleanlab.rank",
+    "sklearn.linear_model",
+    "torch",
+    "transformers",
+)
+PRELOAD_DEEP = ("transformers.models.bert.modeling_bert", "sklearn.cluster", "sklearn.model_selection")
+
+NICE = 5
+"""Training yields to the web process and to Label Studio on the same machine: people wait for those."""
+
+
+class RqWorker(Worker):
+    """Short intervals: a job of a killed worker comes back after RQ's 60 s lease, not after many minutes."""
+
+    def __init__(self, settings: Settings) -> None:
+        # No read time-out below RQ's own blocking wait.
+        connection = connect_redis(resolve_redis_url(settings), timeout_s=60)
+        super().__init__(
+            [queue(name, connection) for name in ALL],
+            connection=connection,
+            serializer=JSONSerializer,
+            worker_ttl=30,
+            maintenance_interval=5,
+            job_monitoring_interval=2,
+            log_job_description=False,
+        )
+
+
+def preload() -> None:
+    """Import what jobs need; what is not installed is named by the job that needs it."""
+    for name in (*PRELOAD, *PRELOAD_DEEP):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            logger.warning("%s is not installed: %s", name, error)
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM: the running job is finished first. Checks all names before the first job."""
+    configure_logging(settings.log_level)
+    if not settings.label_studio_api_key.get_secret_value():
+        raise ConfigurationError(
+            "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
+        )
+    build_learning(settings)
+    os.nice(NICE)
+    # A process of its own, not a thread: RQ forks, and a thread that holds a lock would not come along.
+    timer = subprocess.Popen([sys.executable, "-m", "ml_backend.timer"])
+    try:
+        preload()
+        RqWorker(settings).work(logging_level="WARNING")
+    finally:
+        timer.terminate()
+        timer.wait()
