@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ale.calibration import fit_temperature, softmax
 from ale.errors import NotEnoughLabels
@@ -89,6 +90,13 @@ class Learned:
 
 def learn(given: LearnInput) -> Learned:
     """The learn run. Deterministic for a seed; never raises for too few labels, it says so in `reasons`."""
+    # L-BFGS makes thousands of small products: there a second BLAS thread waits more than it works
+    # (measured on two cores: three to ten times as slow).
+    with threadpool_limits(1, user_api="blas"):
+        return _learn(given)
+
+
+def _learn(given: LearnInput) -> Learned:
     clock = _Clock()
     reasons: dict[str, str] = {}
     space = FeatureSpace.fit(given.raw)

@@ -95,7 +95,9 @@ class EmbeddingCache:
             try:
                 segment = open_segment(present[name])
                 if segment.rows.shape[1] != self._dimensions:
-                    raise DamagedSegmentError(f"{segment.rows.shape[1]} columns instead of {self._dimensions}")
+                    raise DamagedSegmentError(
+                        f"{segment.rows.shape[1]} columns instead of {self._dimensions}"
+                    )
                 self._segments[name] = segment
             except DamagedSegmentError as error:
                 log.warning("embedding cache: segment %s is ignored: %s", name, error)
