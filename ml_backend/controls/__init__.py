@@ -26,7 +26,9 @@ def find_control(label_config: object) -> Control:
             return kind.from_config(root)
         except UnsupportedConfig as error:
             reasons.append(str(error))
-    why = "; ".join(reasons) or f"found {described(root)}, but no {' or '.join(f'<{tag}>' for tag in CONTROLS)}"
+    why = (
+        "; ".join(reasons) or f"found {described(root)}, but no {' or '.join(f'<{tag}>' for tag in CONTROLS)}"
+    )
     raise UnsupportedConfig(_explained(why))
 
 

@@ -76,7 +76,9 @@ class Choices:
     @property
     def fingerprint(self) -> str:
         """12 hex digits that change when names, the text's field, labels, hints or their order change."""
-        payload = json.dumps([self.tag, self.from_name, self.to_name, self.field, self.label_space.fingerprint])
+        payload = json.dumps(
+            [self.tag, self.from_name, self.to_name, self.field, self.label_space.fingerprint]
+        )
         return hashlib.sha256(payload.encode()).hexdigest()[:12]
 
     def text(self, data: object) -> object:

@@ -49,7 +49,11 @@ def attribute(element: Element, name: str) -> str:
 
 def described(root: Element) -> str:
     """The named tags of a config in a few words, e.g. `Text "text", Labels "ner"`; for error messages."""
-    named = [f'{e.tag} "{attribute(e, "name")}"' for e in root.iter() if isinstance(e.tag, str) and attribute(e, "name")]
+    named = [
+        f'{e.tag} "{attribute(e, "name")}"'
+        for e in root.iter()
+        if isinstance(e.tag, str) and attribute(e, "name")
+    ]
     shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
     return shown or "nothing with a name"
 
