@@ -11,13 +11,13 @@ from typer.core import TyperGroup
 from ale.errors import AleError, ConfigurationError
 
 if TYPE_CHECKING:
-    import click
+    from ml_backend.store.schema import Project
 
 
 class _AleGroup(TyperGroup):
     """Turns an AleError into one readable message: exit code 2 for a wrong setting, 1 for the rest."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except AleError as error:
@@ -59,11 +59,13 @@ def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
     """Start Label Studio, Redis, ALE and a sample project on this machine. Stop with Ctrl+C."""
-    from ml_backend.demo.launch import AutoPlan, DemoPlan, run_demo
+    from ml_backend.demo.annotator import AutoPlan
+    from ml_backend.demo.launch import run_demo
+    from ml_backend.demo.plan import DemoPlan
 
-    plan = DemoPlan.of(home, label_studio_venv, reset=reset, port=port, ale_port=ale_port)
-    simulated = AutoPlan(auto, seed, pace, wrong, leave=leave, json_file=json_file) if auto else None
-    raise typer.Exit(run_demo(plan, simulated))
+    plan = DemoPlan.of(home, label_studio_venv, port=port, ale_port=ale_port)
+    simulated = AutoPlan(auto, seed, pace, wrong, json_file) if auto else None
+    raise typer.Exit(run_demo(plan, simulated, reset=reset, leave=leave))
 
 
 @app.command("demo-project")
@@ -93,7 +95,112 @@ def worker() -> None:
     work()
 
 
-# -- projects (commands of the lead: connect, disconnect, status, doctor, train, versions) ---------------
+# -- projects --------------------------------------------------------------------------------------------
+
+
+@app.command()
+def connect(project: ProjectId) -> None:
+    """Connect a Label Studio project: webhook, backend, order, two tabs, first pass. May be repeated."""
+    from ml_backend.connect import connect_project
+    from ml_backend.settings import load_settings
+    from ml_backend.wiring import build_services
+
+    connected = connect_project(build_services(load_settings()), project)
+    for step in connected.steps:
+        typer.echo(f"- {step}")
+    typer.echo(f"Project {project} ({connected.project.title}) is connected. Watch it: ale status")
+
+
+@app.command()
+def disconnect(project: ProjectId) -> None:
+    """Undo `connect`: webhook, backend, order and tabs. Annotations and predictions stay."""
+    from ml_backend.connect import disconnect_project
+    from ml_backend.settings import load_settings
+    from ml_backend.wiring import build_services
+
+    for step in disconnect_project(build_services(load_settings()), project):
+        typer.echo(f"- {step}")
+    typer.echo(f"Project {project} is disconnected.")
+
+
+@app.command()
+def doctor(json_output: AsJson = False) -> None:
+    """Check every hop and name the line to change for each that fails. Exit code 1 when one fails."""
+    import json
+
+    from rich.console import Console
+
+    from ml_backend.doctor import examine
+    from ml_backend.screens import show_findings
+    from ml_backend.settings import load_settings
+
+    findings = examine(load_settings())
+    if json_output:
+        found = list(findings)
+        typer.echo(json.dumps([finding.as_json() for finding in found], indent=2))
+        failed = sum(not finding.ok for finding in found)
+    else:
+        failed = show_findings(Console(), findings)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def status(json_output: AsJson = False) -> None:
+    """Show queue, versions, last runs, counts and what was not learnt from, project by project."""
+    import json
+
+    from rich.console import Console
+
+    from ml_backend.screens import show_status
+    from ml_backend.settings import load_settings
+    from ml_backend.status import overview
+    from ml_backend.wiring import build_services
+
+    services = build_services(load_settings(), redis_timeout_s=1.0)
+    seen = overview(services.db, services.marks)
+    if json_output:
+        typer.echo(json.dumps(seen, indent=2))
+    else:
+        show_status(Console(), seen)
+
+
+@app.command()
+def train(project: ProjectId) -> None:
+    """Queue a learn run now, whether or not something changed."""
+    from ml_backend.marks import connect_redis
+    from ml_backend.queues import enqueue_learn
+    from ml_backend.redis_server import resolve_redis_url
+    from ml_backend.settings import load_settings
+
+    settings = load_settings()
+    row = _connected(project)
+    queued = enqueue_learn(connect_redis(resolve_redis_url(settings)), row.key, row.fence + 1, force=True)
+    typer.echo("A learn run is queued." if queued else "A learn run is queued already.")
+
+
+@app.command()
+def versions(project: ProjectId) -> None:
+    """List a project's versions, newest first."""
+    from rich.console import Console
+
+    from ml_backend.screens import show_versions
+    from ml_backend.settings import load_settings
+    from ml_backend.store import versions as stored
+    from ml_backend.store.database import Database
+
+    show_versions(Console(), stored.every(Database(load_settings().database), _connected(project).key))
+
+
+def _connected(project: int) -> Project:
+    from ml_backend.settings import load_settings
+    from ml_backend.store import projects
+    from ml_backend.store.database import Database
+
+    settings = load_settings()
+    row = projects.find_by_id(Database(settings.database), settings.label_studio_url, project)
+    if row is None:
+        raise ConfigurationError(f"project {project} is not known here: run `ale connect {project}`")
+    return row
 
 
 def main() -> None:

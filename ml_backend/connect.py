@@ -94,7 +94,7 @@ def disconnect_project(services: Services, project_id: int) -> list[str]:
             client.delete_backend(int(backend["id"]))
             steps.append("ML backend removed")
     for hook in client.webhooks(project_id):
-        if _is_our_hook(services.settings, hook, key):
+        if is_our_hook(services.settings, hook, key):
             client.delete_webhook(int(hook["id"]))
             steps.append("webhook removed")
     for view_id in (row.review_view_id, row.unsure_view_id) if row else ():
@@ -125,7 +125,7 @@ def is_ours(settings: Settings, url: str) -> bool:
     return ours.hostname in loopback and theirs.hostname in loopback and ours.port == theirs.port
 
 
-def _is_our_hook(settings: Settings, hook: Json, key: ProjectKey) -> bool:
+def is_our_hook(settings: Settings, hook: Json, key: ProjectKey) -> bool:
     """By its address, or by our header (ALE_URL may have changed since it was registered)."""
     base, slash, last = str(hook["url"]).rstrip("/").rpartition("/")
     carries = (hook.get("headers") or {}).get(WEBHOOK_HEADER) == key.webhook_secret(settings.webhook_secret)
@@ -152,7 +152,7 @@ def webhook_values(settings: Settings, key: ProjectKey, url: str) -> Json:
 def _ensure_webhook(
     settings: Settings, client: LabelStudioClient, key: ProjectKey, url: str, steps: list[str]
 ) -> int:
-    hooks = [h for h in client.webhooks(key.project_id) if _is_our_hook(settings, h, key)]
+    hooks = [h for h in client.webhooks(key.project_id) if is_our_hook(settings, h, key)]
     wanted = webhook_values(settings, key, url)
     first = hooks[0] if hooks else None
     if first is None:
@@ -169,7 +169,7 @@ def _delete_secretless(
 ) -> None:
     """Another webhook to us would deliver every event twice, or without the secret."""
     for hook in client.webhooks(key.project_id):
-        if int(hook["id"]) != keep and _is_our_hook(settings, hook, key):
+        if int(hook["id"]) != keep and is_our_hook(settings, hook, key):
             client.delete_webhook(int(hook["id"]))
             steps.append("second webhook to ALE removed")
 

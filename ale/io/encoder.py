@@ -80,7 +80,7 @@ class MiniLMEncoder:
             torch, transformers = _import_extra()
             torch.set_num_threads(self._threads)
             embedded = self._source == EMBEDDED
-            where = str(_embedded_folder()) if embedded else self._source
+            where = str(embedded_folder()) if embedded else self._source
             transformers.utils.logging.disable_progress_bar()
             try:
                 tokenizer = transformers.AutoTokenizer.from_pretrained(where, local_files_only=embedded)
@@ -103,7 +103,7 @@ def _import_extra() -> tuple[Any, Any]:
     return torch, transformers
 
 
-def _embedded_folder() -> Path:
+def embedded_folder() -> Path:
     """The package's model folder, found without importing it: its import pulls in sentence-transformers."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:

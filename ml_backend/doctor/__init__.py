@@ -1,0 +1,34 @@
+"""`ale doctor`: every hop on the way round, and for each that fails the one line to change.
+
+A check is a generator of findings; it never raises for what it looks for. What stands on a hop that failed
+is left out, so that the first red line is the one to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ml_backend.doctor.findings import Finding, broken
+from ml_backend.doctor.own import checkpoints, database, encoder, redis_and_worker, web_process
+from ml_backend.doctor.studio import label_studio, project_findings
+from ml_backend.settings import Settings
+from ml_backend.store import projects
+
+__all__ = ["Finding", "examine"]
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All findings, in the order in which a request travels."""
+    yield from encoder(settings)
+    db = yield from database(settings)
+    yield from checkpoints(settings)
+    yield from redis_and_worker(settings)
+    yield from web_process(settings)
+    client = yield from label_studio(settings)
+    if db is None or client is None:
+        return
+    rows = projects.every(db, "connected", "wished")
+    if not rows:
+        yield broken("projects", "no project is connected", "run: ale connect PROJECT_ID")
+    for row in rows:
+        yield from project_findings(settings, client, row)

@@ -1,0 +1,146 @@
+"""Label Studio's side: reachable, token, and for each project config, way back to us, webhook and order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+
+from ale.errors import AleError
+from ml_backend.auth import WEBHOOK_HEADER
+from ml_backend.connect import SAMPLING, is_our_hook, is_ours
+from ml_backend.controls import find_control
+from ml_backend.doctor.findings import Finding, broken, works
+from ml_backend.label_studio import Json, LabelStudioClient
+from ml_backend.settings import Settings
+from ml_backend.store import projects
+from ml_backend.store.schema import Project
+
+SUBNETS = "USE_DEFAULT_BANNED_SUBNETS=false and USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16,fe80::/10"
+
+
+def label_studio(settings: Settings) -> Generator[Finding, None, LabelStudioClient | None]:
+    """Whether Label Studio answers and takes our token; returns a client when it does."""
+    try:
+        client = LabelStudioClient(settings)
+        version = client.version().get("release", "?")
+    except AleError as error:
+        fix = (
+            "set LABEL_STUDIO_URL to Label Studio's address"
+            if "KEY" not in str(error)
+            else "set LABEL_STUDIO_API_KEY"
+        )
+        yield broken("Label Studio", str(error), fix)
+        return None
+    yield works("Label Studio", f"{version} at {settings.label_studio_url}")
+    try:
+        user = client.whoami()
+    except AleError as error:
+        yield broken(
+            "token",
+            str(error),
+            "set LABEL_STUDIO_API_KEY to a token from Account & Settings (legacy tokens must be switched on there)",
+        )
+        return None
+    yield works("token", f"accepted, user {user.get('id')}")
+    return client
+
+
+def project_findings(settings: Settings, client: LabelStudioClient, row: Project) -> Iterator[Finding]:
+    """One project: its config, Label Studio's way to us, the webhook, the order."""
+    name = f"project {row.project_id}"
+    try:
+        theirs = client.project(row.project_id)
+    except AleError as error:
+        yield broken(
+            name, str(error), f"run: ale disconnect {row.project_id}, or give the token's user access"
+        )
+        return
+    if row.status == "wished":
+        yield broken(
+            name,
+            row.problem or "waits for the worker to adopt it",
+            f"run: ale connect {row.project_id}",
+        )
+        return
+    checks: tuple[Callable[[Settings, LabelStudioClient, Project, Json], Iterator[Finding]], ...] = (
+        _config,
+        _way_to_us,
+        _webhook,
+        _order,
+    )
+    for check in checks:
+        for finding in check(settings, client, row, theirs):
+            yield replace(finding, hop=f"{name}: {finding.hop}")
+
+
+def _config(_s: Settings, _c: LabelStudioClient, row: Project, theirs: Json) -> Iterator[Finding]:
+    try:
+        control = find_control(theirs["label_config"])
+    except AleError as error:
+        yield broken("labels", str(error), "change the labelling config in Settings > Labeling Interface")
+        return
+    yield works("labels", f"{len(control.label_space)} choices on ${control.field}")
+    if row.problem:
+        yield broken("last run", row.problem, "see `ale status`; the worker tries again within a minute")
+
+
+def _way_to_us(
+    settings: Settings, client: LabelStudioClient, row: Project, _theirs: Json
+) -> Iterator[Finding]:
+    ours = [b for b in client.backends(row.project_id) if is_ours(settings, b["url"])]
+    again = f"run: ale connect {row.project_id}"
+    if not ours:
+        yield broken("Label Studio to ALE", f"no ML backend with the address {settings.url}", again)
+        return
+    state, why = ours[0].get("readable_state"), str(ours[0].get("error_message") or "")
+    if state == "Connected":
+        yield works("Label Studio to ALE", f"{ours[0]['url']} is connected")
+        return
+    if "reserved network address" in why:
+        fix = f"start Label Studio with {SUBNETS}"
+    elif "401" in why or "Unauthorized" in why:
+        fix = f"BASIC_AUTH_USER/BASIC_AUTH_PASS differ from what Label Studio has; {again}"
+    else:
+        fix = (
+            f"ALE_URL={settings.url} must be an address that Label Studio's own machine or container reaches"
+        )
+    yield broken("Label Studio to ALE", f"{state}: {why[:300]}", fix)
+
+
+def _webhook(settings: Settings, client: LabelStudioClient, row: Project, _theirs: Json) -> Iterator[Finding]:
+    key = projects.key_of(row)
+    hooks = [h for h in client.webhooks(row.project_id) if is_our_hook(settings, h, key) and h["is_active"]]
+    secret = key.webhook_secret(settings.webhook_secret)
+    signed = [h for h in hooks if (h.get("headers") or {}).get(WEBHOOK_HEADER) == secret]
+    again = f"run: ale connect {row.project_id}"
+    if not signed:
+        seen = "registered without our secret" if hooks else "not registered"
+        yield broken("webhook", seen, again)
+    elif len(hooks) > 1:
+        yield broken("webhook", f"{len(hooks)} webhooks to ALE: events arrive more than once", again)
+    else:
+        yield works("webhook", "registered with its secret")
+
+
+def _order(_settings: Settings, _c: LabelStudioClient, row: Project, theirs: Json) -> Iterator[Finding]:
+    again = f"run: ale connect {row.project_id}"
+    if theirs["sampling"] != SAMPLING:
+        yield broken("order", f"the order is not ALE's because sampling is {theirs['sampling']!r}", again)
+    elif not theirs["show_collab_predictions"]:
+        fix = "switch on Settings > Annotation > Use predictions to prelabel tasks"
+        yield broken("order", "the order is random because predictions are switched off", fix)
+    elif row.version is None:
+        yield broken("order", "nothing is published yet", "wait for the first pass; see `ale status`")
+    elif theirs["model_version"] != row.version:
+        seen = (
+            f"the order is random or old: model_version is {theirs['model_version']!r}, not {row.version!r}"
+        )
+        yield broken("order", seen, again)
+    else:
+        yield works("order", f"{row.version} in force, lowest score first")
+    if int(theirs.get("maximum_annotations") or 1) > 1:
+        yield broken(
+            "overlap",
+            f"maximum_annotations={theirs['maximum_annotations']}: partly annotated tasks are served first, at random",
+            "set Settings > Quality > Annotations per task to 1 and raise the overlap per task",
+        )

@@ -1,0 +1,103 @@
+"""What the command line shows a person: tables and lines, from the same data that `--json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ml_backend.doctor.findings import Finding
+from ml_backend.store.schema import Version
+
+Json = dict[str, Any]
+
+
+def show_findings(console: Console, findings: Iterable[Finding]) -> int:
+    """Print each finding as it is made; how many failed."""
+    failed = 0
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+        console.print(f"{mark} [bold]{escape(finding.hop)}[/]  {escape(finding.seen)}")
+        if not finding.ok:
+            failed += 1
+            console.print(f"    [yellow]→ {escape(finding.fix)}[/]")
+    console.print(
+        "[green]All is well.[/]"
+        if not failed
+        else f"[red]{failed} {'hop' if failed == 1 else 'hops'} to mend.[/]"
+    )
+    return failed
+
+
+def show_status(console: Console, overview: Json) -> None:
+    """One table per project, and the event counts."""
+    console.print(f"Redis: {overview['redis']}")
+    if not overview["projects"]:
+        console.print("No project yet. Connect one: [bold]ale connect PROJECT_ID[/]")
+    for entry in overview["projects"]:
+        console.print(_project_table(entry))
+    if overview["events"]:
+        counts = "  ".join(f"{name} {n}" for name, n in overview["events"].items())
+        console.print(f"[dim]Events: {escape(counts)}[/]")
+
+
+def _project_table(entry: Json) -> Table:
+    table = Table(
+        title=f"Project {entry['project']}  {escape(entry['title'])}", title_justify="left", show_header=False
+    )
+    table.add_column(style="bold")
+    table.add_column()
+    run = entry["last_run"] or {}
+    counts = run.get("counts") or {}
+    for name, value in (
+        ("status", entry["status"]),
+        ("problem", entry["problem"]),
+        ("version in force", f"{entry['version'] or '-'} ({entry['kind']})"),
+        ("tasks", f"{entry['tasks']}, {entry['labeled_tasks']} labelled, {entry['skipped']} skipped answers"),
+        ("annotations", str(entry["annotations"])),
+        ("accuracy (held out in training)", _percent(entry["metrics"].get("oof_accuracy"))),
+        ("suspected label errors", _pairs(entry["review"])),
+        ("predictions", f"{entry['rows_in_force']} in force, {entry['rows_superseded']} superseded"),
+        ("runs", _pairs(entry["runs"])),
+        (
+            "last run",
+            f"{run.get('outcome', '-')} {run.get('reason', '')} {run.get('finished_at') or ''}".strip(),
+        ),
+        ("its seconds", _pairs(run.get("seconds") or {})),
+        ("not learnt from", _pairs(counts.get("excluded") or {})),
+        (
+            "teacher",
+            _pairs({k.removeprefix("teacher_"): v for k, v in counts.items() if k.startswith("teacher_")}),
+        ),
+        ("next run", "-" if entry["due_in_s"] is None else f"in {max(0.0, entry['due_in_s']):.1f} s"),
+    ):
+        if value:
+            table.add_row(name, escape(value))
+    return table
+
+
+def show_versions(console: Console, versions: Sequence[Version]) -> None:
+    """All versions of a project, newest first."""
+    table = Table("version", "state", "kind", "labels", "accuracy (held out)", "predictions", "in force at")
+    for version in versions:
+        table.add_row(
+            version.version,
+            version.state,
+            version.kind,
+            str(int(version.metrics.get("n_labels", 0))),
+            _percent(version.metrics.get("oof_accuracy")),
+            str(version.rows),
+            version.in_force_at.isoformat(sep=" ", timespec="seconds") if version.in_force_at else "-",
+        )
+    console.print(table)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _pairs(values: Json) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
