@@ -22,12 +22,15 @@ from ml_backend.marks import connect_redis
 from ml_backend.queues import CLEAN, TEACH, end_chain, enqueue_chain
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import load_settings
-from ml_backend.store import projects
+from ml_backend.store import projects, versions
 from ml_backend.store.schema import Project
 from ml_backend.teach import teach_step
 from ml_backend.wiring import Services, build_services
 
 logger = logging.getLogger(__name__)
+
+QUICK_TRIES = 3
+"""Failed runs in a row after which a project is no longer tried again at once."""
 
 
 def learn_project(project: str, force: bool = False) -> str:
@@ -52,7 +55,15 @@ def learn_project(project: str, force: bool = False) -> str:
             logger.warning("project %s: %s: %s", project, type(error).__name__, error)
             projects.change(services.db, project, problem=f"{type(error).__name__}: {error}")
             services.marks.count(f"learn:failed:{type(error).__name__}")
+            if not _failing(services, project):
+                services.marks.mark(project)
             return "failed"
+
+
+def _failing(services: Services, project: str) -> bool:
+    """Whether the last runs all failed: then the next try is left to the reconcile timer."""
+    last = versions.runs(services.db, project, QUICK_TRIES)
+    return len(last) == QUICK_TRIES and all(run.outcome == "failed" for run in last)
 
 
 def _learn(services: Services, connection: redis.Redis, row: Project, *, force: bool) -> str:
@@ -88,9 +99,16 @@ def teach_project(project: str) -> str:
     row = projects.find(services.db, project)
     if row is None or row.status != "connected" or not row.label_config:
         return "ignored"
-    control = find_control(row.label_config)
-    space = replace(control.label_space, instructions=row.instructions)
-    taught = teach_step(services.db, build_learning(services.settings), row, space)
+    try:
+        control = find_control(row.label_config)
+        space = replace(control.label_space, instructions=row.instructions)
+        taught = teach_step(services.db, build_learning(services.settings), row, space)
+    except AleError as error:
+        logger.warning("project %s: teach: %s: %s", project, type(error).__name__, error)
+        projects.change(services.db, project, teacher_problem=f"{type(error).__name__}: {error}")
+        services.marks.count(f"teach:failed:{type(error).__name__}")
+        end_chain(connection, TEACH, project)
+        return "failed"
     if taught.encoded or taught.answered:
         services.marks.mark(project)
     if taught.left:

@@ -109,10 +109,12 @@ class LearnRun:
 
     def _waiting(self, current: Version | None, dataset: Dataset, teacher: Probs | None) -> str:
         """Why it is better to wait for the teach job than to publish now; empty when it is not."""
-        if current is not None or self.project.teacher_problem or not self.teach_more:
+        if current is not None or not self.teach_more:
             return ""
         if not dataset.tasks:
-            return "the texts are being encoded"
+            return self.project.teacher_problem or "the texts are being encoded"
+        if self.project.teacher_problem:
+            return ""
         if teacher is None and self.learning.teacher is not None and not len(dataset.labelled):
             return "the teacher is giving its first answers"
         return ""

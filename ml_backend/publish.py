@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Sequence
 
-from ale.errors import LabelStudioError, PublishError, Superseded
+from ale.errors import AleError, LabelStudioRefused, PublishError, Superseded
 from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.store import mirror, projects, versions
 from ml_backend.store.database import Database
@@ -50,14 +50,15 @@ def publish(
 
     The version's row must already be known to the database (state `building`).
     """
-    check_fence(db, project.key, fence)
-    _import(client, project, version.version, rows)
     try:
         check_fence(db, project.key, fence)
+        _import(client, project, version.version, rows)
+        check_fence(db, project.key, fence)
+        _check_config(client, project)
         if rows:
             client.update_project(project.project_id, model_version=version.version)
         versions.put_in_force(db, project.key, version.version, fence, content_hash, whole=whole)
-    except (Superseded, LabelStudioError):
+    except AleError:
         versions.change(db, project.key, version.version, state="discarded")
         raise
     versions.change(db, project.key, version.version, rows=len(rows))
@@ -89,12 +90,22 @@ def check_fence(db: Database, project: str, fence: int) -> None:
         raise Superseded(f"a newer learn run than number {fence} has started")
 
 
+def _check_config(client: LabelStudioClient, project: Project) -> None:
+    """Raise Superseded when the labelling config was changed while we learnt: its labels may be gone."""
+    if client.project(project.project_id)["label_config"] != project.label_config:
+        raise Superseded("the labelling config was changed during the run")
+
+
 def _import(
     client: LabelStudioClient, project: Project, version: str, rows: Sequence[Json], *, discard: bool = True
 ) -> None:
     created = 0
-    for start in range(0, len(rows), CALL):
-        created += client.import_predictions(project.project_id, rows[start : start + CALL])
+    try:
+        for start in range(0, len(rows), CALL):
+            created += client.import_predictions(project.project_id, rows[start : start + CALL])
+    except LabelStudioRefused as error:
+        # One task that was deleted meanwhile is enough for Label Studio to refuse the whole call.
+        raise PublishError(f"Label Studio refused the predictions of {version}: {error}") from error
     if created != len(rows):
         raise PublishError(
             f"Label Studio took {created} of {len(rows)} predictions of {version}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ml_backend.doctor.findings import Finding
 from ml_backend.store.schema import Version
@@ -58,7 +58,7 @@ def _project_table(entry: Json) -> Table:
         ("version in force", f"{entry['version'] or '-'} ({entry['kind']})"),
         ("tasks", f"{entry['tasks']}, {entry['labeled_tasks']} labelled, {entry['skipped']} skipped answers"),
         ("annotations", str(entry["annotations"])),
-        ("accuracy (held out in training)", _percent(entry["metrics"].get("oof_accuracy"))),
+        ("agreement, cross-validated", _percent(entry["metrics"].get("oof_accuracy"))),
         ("suspected label errors", _pairs(entry["review"])),
         ("predictions", f"{entry['rows_in_force']} in force, {entry['rows_superseded']} superseded"),
         ("runs", _pairs(entry["runs"])),
@@ -81,7 +81,9 @@ def _project_table(entry: Json) -> Table:
 
 def show_versions(console: Console, versions: Sequence[Version]) -> None:
     """All versions of a project, newest first."""
-    table = Table("version", "state", "kind", "labels", "accuracy (held out)", "predictions", "in force at")
+    table = Table(
+        Column("version", no_wrap=True), "state", "kind", "labels", "agreement", "rows", "in force at"
+    )
     for version in versions:
         table.add_row(
             version.version,
@@ -90,7 +92,7 @@ def show_versions(console: Console, versions: Sequence[Version]) -> None:
             str(int(version.metrics.get("n_labels", 0))),
             _percent(version.metrics.get("oof_accuracy")),
             str(version.rows),
-            version.in_force_at.isoformat(sep=" ", timespec="seconds") if version.in_force_at else "-",
+            version.in_force_at.strftime("%d %b %H:%M:%S") if version.in_force_at else "-",
         )
     console.print(table)
 
