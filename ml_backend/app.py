@@ -68,7 +68,7 @@ def _with(services: Services, view: View) -> Callable[[], AnyResponse | tuple[An
     return lambda: view(services)
 
 
-def _health(services: Services) -> Response:
+def _health(_: Services) -> Response:
     """Says that the process answers. Nothing else is asked: Label Studio waits one second for this."""
     return jsonify(status="UP", model_class="ALE")
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from redis import RedisError
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnExpressionArgument, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ml_backend.marks import Marks
 from ml_backend.store.database import Database
@@ -55,15 +55,8 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "skipped": _count(session, Annotation.project == row.key, Annotation.was_cancelled),
         "rows_in_force": _rows(session, row.key, "in_force"),
         "rows_superseded": _rows(session, row.key, "superseded"),
-        "review": _by(
-            session,
-            select(ReviewFlag.status, func.count())
-            .where(ReviewFlag.project == row.key)
-            .group_by(ReviewFlag.status),
-        ),
-        "runs": _by(
-            session, select(Run.outcome, func.count()).where(Run.project == row.key).group_by(Run.outcome)
-        ),
+        "review": _by(session, ReviewFlag.status, ReviewFlag.project == row.key),
+        "runs": _by(session, Run.outcome, Run.project == row.key),
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),
     }
@@ -88,7 +81,7 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment else None
 
 
-def _count(session: Session, *where: ColumnElement[bool]) -> int:
+def _count(session: Session, *where: ColumnExpressionArgument[bool]) -> int:
     return int(session.scalar(select(func.count()).where(*where)) or 0)
 
 
@@ -97,5 +90,8 @@ def _rows(session: Session, project: str, state: str) -> int:
     return int(session.scalar(query) or 0)
 
 
-def _by(session: Session, query: Select[tuple[str, int]]) -> dict[str, int]:
-    return {name: int(n) for name, n in session.execute(query)}
+def _by(
+    session: Session, column: InstrumentedAttribute[str], where: ColumnExpressionArgument[bool]
+) -> dict[str, int]:
+    rows = session.execute(select(column, func.count()).where(where).group_by(column))
+    return {name: int(n) for name, n in rows.all()}

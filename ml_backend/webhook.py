@@ -60,18 +60,21 @@ def receive(
     if not isinstance(action, str) or not isinstance(project, Mapping | None):
         return Received(400, "malformed", "expected {action: text, project: object}")
     key = _key(services, project)
-    if not trusted:
-        if header is not None:
-            # send_payload=false leaves the project out: then the header alone must say which one.
-            key = header_opens(
-                header, _connected(services) if project is None else [key] if key else [], services.settings
-            )
-            if key is None:
-                return REFUSED
-        elif action != START_TRAINING or services.settings.has_password or not loopback:
+    if header is not None and not trusted:
+        # send_payload=false leaves the project out: then the header alone must say which one.
+        candidates = _connected(services) if project is None else [key] if key else []
+        key = header_opens(header, candidates, services.settings)
+        if key is None:
             return REFUSED
-        elif key is None or projects.find(services.db, key) is None:
-            return Received(202, "ignored", "unknown project")
+    elif not trusted:
+        if action != START_TRAINING or services.settings.has_password or not loopback:
+            return REFUSED
+        if key and projects.find(services.db, key) is None:
+            key = None
+    return _mark(services, key, action)
+
+
+def _mark(services: Services, key: ProjectKey | None, action: str) -> Received:
     if action not in ACTIONS:
         return Received(202, "ignored", "unknown action")
     if key is None:

@@ -130,21 +130,19 @@ class Choices:
 
 
 def _problem(element: Element) -> str:
-    name = attribute(element, "name")
+    name, values = attribute(element, "name"), attribute(element, "value")
     kind = attribute(element, "choice").strip().lower() or "single"
-    if not name or not attribute(element, "toName"):
-        return "a <Choices> lacks its name or toName"
-    if kind == "multiple":
-        return f'the Choices "{name}" allow several answers (choice="multiple")'
-    if kind not in {"single", "single-radio"}:
-        return f'the Choices "{name}" have an unknown choice="{kind}"'
-    if attribute(element, "perRegion").lower() == "true" or attribute(element, "perItem").lower() == "true":
-        return f'the Choices "{name}" are about regions or items of a text (perRegion, perItem)'
-    if "$" in attribute(element, "value"):
-        return f'the Choices "{name}" come from each task\'s data (value="{attribute(element, "value")}")'
-    if attribute(element, "visibleWhen") or attribute(element, "whenTagName"):
-        return f'the Choices "{name}" are shown only under a condition (visibleWhen)'
-    return ""
+    per_part = "true" in {attribute(element, "perRegion").lower(), attribute(element, "perItem").lower()}
+    conditional = bool(attribute(element, "visibleWhen") or attribute(element, "whenTagName"))
+    problems = (
+        (not name or not attribute(element, "toName"), "lack a name or a toName"),
+        (kind == "multiple", 'allow several answers (choice="multiple")'),
+        (kind not in {"single", "single-radio", "multiple"}, f'have an unknown choice="{kind[:60]}"'),
+        (per_part, "are about regions or items of a text (perRegion, perItem)"),
+        ("$" in values, f'come from each task\'s data (value="{values[:60]}")'),
+        (conditional, "are shown only under a condition (visibleWhen)"),
+    )
+    return next((f'the Choices "{name}" {what}' for found, what in problems if found), "")
 
 
 def _label_space(name: str, element: Element) -> LabelSpace:

@@ -36,7 +36,7 @@ def parse(label_config: object) -> Element:
 
 def elements(root: Element, tag: str) -> Iterator[Element]:
     """All elements of that tag below `root`, in the config's order."""
-    return (element for element in root.iter() if isinstance(element.tag, str) and _same(element.tag, tag))
+    return (element for element in root.iter() if _same(element.tag, tag))
 
 
 def attribute(element: Element, name: str) -> str:
@@ -49,11 +49,7 @@ def attribute(element: Element, name: str) -> str:
 
 def described(root: Element) -> str:
     """The named tags of a config in a few words, e.g. `Text "text", Labels "ner"`; for error messages."""
-    named = [
-        f'{e.tag} "{attribute(e, "name")}"'
-        for e in root.iter()
-        if isinstance(e.tag, str) and attribute(e, "name")
-    ]
+    named = [f'{e.tag} "{attribute(e, "name")}"' for e in root.iter() if attribute(e, "name")]
     shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
     return shown or "nothing with a name"
 

@@ -17,11 +17,7 @@ class UnsupportedConfig(ConfigurationError):
 
 
 class Control(Protocol):
-    """One question of a labelling config: reads the text, reads people's answers, writes our own.
-
-    `from_name` and `to_name` tie a result to the config; `field` is the key of the text in a task's data;
-    `label_space` holds exactly the values that results must contain (a choice's alias when it has one).
-    """
+    """One question of a labelling config: reads the text, reads people's answers, writes our own."""
 
     tag: ClassVar[str]
     supported: ClassVar[str]
@@ -33,16 +29,24 @@ class Control(Protocol):
         ...
 
     @property
-    def from_name(self) -> str: ...
+    def from_name(self) -> str:
+        """The control's name: ties a result to the config, together with `to_name`."""
+        ...
 
     @property
-    def to_name(self) -> str: ...
+    def to_name(self) -> str:
+        """The name of the object that it is about."""
+        ...
 
     @property
-    def field(self) -> str: ...
+    def field(self) -> str:
+        """The key of the text in a task's data."""
+        ...
 
     @property
-    def label_space(self) -> LabelSpace: ...
+    def label_space(self) -> LabelSpace:
+        """Exactly the values that results must contain (a choice's alias when it has one), and their hints."""
+        ...
 
     @property
     def fingerprint(self) -> str:
