@@ -36,11 +36,14 @@ def _at_once() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """What to run. `env` replaces the environment; None inherits ours. `ready` says when it can be used."""
+    """What to run. `env` replaces the environment; None inherits ours. `ready` says when it can be used.
+
+    Without a `log` the child writes to where we write.
+    """
 
     name: str
     argv: Sequence[str]
-    log: Path
+    log: Path | None = None
     env: Mapping[str, str] | None = None
     ready: Callable[[], bool] = _at_once
     ready_within_s: float = 60.0
@@ -95,7 +98,6 @@ class Supervisor:
 
     def start(self, child: Child) -> None:
         """Start a child and wait until it is ready; raises ChildFailed with the end of its log."""
-        child.log.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             if child.name in self._running:
                 raise ValueError(f"a child named {child.name!r} is running already")
@@ -134,14 +136,14 @@ class Supervisor:
             self._watcher.join()
 
     def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-I", "-S", str(_GUARD), str(self._grace), *child.argv]
+        env = None if child.env is None else dict(child.env)
+        if child.log is None:
+            return subprocess.Popen(command, stdin=subprocess.PIPE, env=env, start_new_session=True)
+        child.log.parent.mkdir(parents=True, exist_ok=True)
         with child.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_GUARD), str(self._grace), *child.argv],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=None if child.env is None else dict(child.env),
-                start_new_session=True,
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=env, start_new_session=True
             )
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
@@ -184,6 +186,8 @@ class Supervisor:
 
     @staticmethod
     def _failed(child: Child, what: str) -> ChildFailed:
+        if child.log is None:
+            return ChildFailed(f"{child.name} {what}")
         return ChildFailed(f"{child.name} {what}; the end of {child.log}:\n{tail(child.log)}")
 
 

@@ -1,0 +1,154 @@
+"""`ale demo`: start everything, put the sample project there, and wait until it can be labelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.panel import Panel
+from sqlalchemy import func, select
+
+from ale.errors import AleError, ProjectGone
+from ml_backend.connect import connect_project
+from ml_backend.demo.annotator import AutoPlan
+from ml_backend.demo.label_studio_server import Account, healthy, label_studio_child
+from ml_backend.demo.label_studio_venv import VERSION, ensure_label_studio
+from ml_backend.demo.plan import DemoPlan, Kept, demo_environment, demo_settings, own_home
+from ml_backend.demo.project import create_sample_project
+from ml_backend.demo.steps import Steps
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.processes import web_command, worker_command
+from ml_backend.redis_server import ensure_redis
+from ml_backend.store import projects
+from ml_backend.store.schema import Project, Reply, Task
+from ml_backend.supervisor import Child, Supervisor, tail
+from ml_backend.wiring import Services, build_services
+
+FIRST_PASS_S = 600.0
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDemo:
+    """Everything is up, and the sample project is pre-annotated."""
+
+    plan: DemoPlan
+    kept: Kept
+    account: Account
+    services: Services
+    client: LabelStudioClient
+    supervisor: Supervisor
+    project: Project
+
+
+def run_demo(plan: DemoPlan, auto: AutoPlan | None, *, reset: bool = False, leave: bool = False) -> int:
+    """Run until Ctrl+C, or with `leave` until the simulated annotator is done; the exit code."""
+    steps = Steps(Console())
+    status = 0
+    try:
+        with own_home(plan, reset=reset), running_demo(plan, steps) as demo:
+            steps.console.print(_welcome(demo))
+            if auto is not None:
+                from ml_backend.demo.report import run_auto
+
+                status = run_auto(demo, auto, steps)
+            if not leave:
+                steps.say("Stop with Ctrl+C; the next start goes on where you stopped.")
+                demo.supervisor.wait()
+    except KeyboardInterrupt:
+        steps.say(f"\nStopped. Everything is kept in {plan.home}.")
+    return status
+
+
+@contextmanager
+def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
+    """All processes, as long as the block runs. The caller holds `own_home`."""
+    kept, notes = Kept.load(plan)
+    for note in notes:
+        steps.say(f"[yellow]![/] {note}")
+    account = Account.kept_in(plan.home / "account.json")
+    with steps.step(f"Label Studio {VERSION} is installed") as say:
+        program = ensure_label_studio(plan.venv, say)
+    alone = demo_settings(plan, kept, account.token)
+    logs = plan.home / "logs"
+    with ensure_redis(alone) as redis_url, Supervisor() as supervisor:
+        steps.say("[green]✓[/] Redis is up")
+        settings = demo_settings(plan, kept, account.token, redis_url)
+        env = demo_environment(settings)
+        with steps.step("ALE's web process is up"):
+            web = Child(
+                "web", web_command(settings), logs / "web.log", env, lambda: healthy(f"{settings.url}/health")
+            )
+            supervisor.start(web)
+        supervisor.start(Child("worker", worker_command(), logs / "worker.log", env))
+        kept.save(plan)
+        with steps.step(f"Label Studio is up at {kept.label_studio_url}") as say:
+            say("starting Label Studio (half a minute the first time: it creates its database)")
+            data = plan.home / "label-studio"
+            supervisor.start(label_studio_child(program, data, logs / "label-studio.log", kept.port, account))
+        services = build_services(settings)
+        client = LabelStudioClient(settings)
+        _ensure_project(plan, kept, client, steps)
+        project = _connect(plan, kept, services, supervisor, steps)
+        yield RunningDemo(plan, kept, account, services, client, supervisor, project)
+
+
+def _ensure_project(plan: DemoPlan, kept: Kept, client: LabelStudioClient, steps: Steps) -> int:
+    if kept.project_id is not None:
+        try:
+            client.project(kept.project_id)
+        except ProjectGone:
+            steps.say("[yellow]![/] the sample project was deleted; creating it again")
+        else:
+            return kept.project_id
+    with steps.step("sample project is created"):
+        kept.project_id = create_sample_project(client)
+        kept.save(plan)
+    return kept.project_id
+
+
+def _connect(plan: DemoPlan, kept: Kept, services: Services, supervisor: Supervisor, steps: Steps) -> Project:
+    with steps.step("sample project is connected to ALE"):
+        project = connect_project(services, kept.project_id or 0).project
+    with steps.step("sample project is pre-annotated and ordered") as say:
+        deadline = time.monotonic() + FIRST_PASS_S
+        while True:
+            supervisor.check()
+            row = projects.find(services.db, project.key) or project
+            answered, tasks = _progress(services, project.key)
+            if row.version and (answered >= tasks or services.settings.teacher == "none"):
+                return row
+            problem = f" ({row.problem})" if row.problem else ""
+            say(f"pre-annotating: {answered} of {tasks or '?'} texts{problem}")
+            if time.monotonic() > deadline:
+                log = plan.home / "logs" / "worker.log"
+                raise AleError(
+                    f"no first pass within {FIRST_PASS_S:.0f} s{problem}; the worker's log:\n{tail(log)}"
+                )
+            time.sleep(POLL_S)
+
+
+def _progress(services: Services, project: str) -> tuple[int, int]:
+    """Distinct texts with a teacher's answer, and distinct texts."""
+    with services.db.session() as session:
+        texts = select(func.count(Task.text_hash.distinct())).where(Task.project == project)
+        answered = texts.where(Task.text_hash.in_(select(Reply.text_hash)))
+        return int(session.scalar(answered) or 0), int(session.scalar(texts) or 0)
+
+
+def _welcome(demo: RunningDemo) -> Panel:
+    url = demo.kept.project_url
+    return Panel(
+        f"Label Studio   [link={url}]{url}[/link]\n"
+        f"User           {demo.account.email}\n"
+        f"Password       {demo.account.password}\n\n"
+        "Try: sign in, press [b]Label All Tasks[/], answer some ten with the keys 1 to 8 and Ctrl+Enter.\n"
+        "Within seconds a student has learnt from them: the suggestions change, and so does the order.\n"
+        "The tab [b]Suspected label errors[/] shows answers that look wrong; put one in and see it come back.\n"
+        f"Logs: {demo.plan.home / 'logs'}",
+        title="ALE is ready",
+        expand=False,
+    )

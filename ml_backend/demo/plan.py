@@ -1,0 +1,155 @@
+"""What `ale demo` was asked for, and what its folder remembers from the last time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from ale.errors import ConfigurationError
+from ml_backend.demo.label_studio_server import HOST
+from ml_backend.ports import free_port, is_free
+from ml_backend.settings import Settings, load_settings
+
+# The demo is a world of its own: of the user's settings only those that shape the learning reach it.
+_LEARNING = frozenset(
+    {
+        "ALE_TEACHER",
+        "ALE_STUDENT",
+        "ALE_STRATEGY",
+        "ALE_ENCODER",
+        "ALE_BATCH",
+        "ALE_DEBOUNCE_S",
+        "ALE_MAX_WAIT_S",
+        "ALE_FULL_PUBLISH_S",
+        "ALE_LOG_LEVEL",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """Where the demo lives and which ports it would like."""
+
+    home: Path
+    venv: Path
+    port: int
+    ale_port: int
+
+    @classmethod
+    def of(cls, home: Path | None, venv: Path | None, *, port: int, ale_port: int) -> Self:
+        """Defaults: `ALE_HOME/demo`, and Label Studio's environment inside it."""
+        folder = (home or load_settings().home / "demo").absolute()
+        return cls(folder, (venv or folder / "label-studio-venv").absolute(), port, ale_port)
+
+
+@dataclass(slots=True)
+class Kept:
+    """What must be the same at the next start: Label Studio's address is part of a project's identity."""
+
+    port: int
+    ale_port: int
+    project_id: int | None = None
+
+    @property
+    def label_studio_url(self) -> str:
+        """Label Studio, for people and for ALE."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def project_url(self) -> str:
+        """The sample project's Data Manager."""
+        return f"{self.label_studio_url}/projects/{self.project_id}/data"
+
+    @classmethod
+    def load(cls, plan: DemoPlan) -> tuple[Self, list[str]]:
+        """What the folder remembers, or new ports; with notes for the user. ConfigurationError when taken."""
+        file = _file(plan.home)
+        if file.exists():
+            kept = cls(**json.loads(file.read_text()))
+            for port in (kept.port, kept.ale_port):
+                if not is_free(port):
+                    raise ConfigurationError(
+                        f"port {port}, which the demo in {plan.home} was made for, is taken by another program: "
+                        "stop that one, or start over with --reset"
+                    )
+            return kept, []
+        port = free_port(plan.port)
+        ale_port = free_port(plan.ale_port if plan.ale_port != port else port + 1)
+        notes = [
+            f"port {wished} is taken, {name} gets {got}"
+            for name, wished, got in (("Label Studio", plan.port, port), ("ALE", plan.ale_port, ale_port))
+            if wished != got
+        ]
+        return cls(port, ale_port), notes
+
+    def save(self, plan: DemoPlan) -> None:
+        """Remember for the next start."""
+        draft = _file(plan.home).with_suffix(".new")
+        draft.write_text(json.dumps(asdict(self)))
+        draft.replace(_file(plan.home))
+
+
+@contextmanager
+def own_home(plan: DemoPlan, *, reset: bool) -> Iterator[None]:
+    """Keep a second demo out of the same folder; with `reset`, empty it first (Label Studio stays installed)."""
+    plan.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (plan.home / "lock").open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(f"a demo is running in {plan.home} already") from error
+        if reset:
+            _empty(plan)
+        yield
+
+
+def demo_settings(plan: DemoPlan, kept: Kept, token: str, redis_url: str = "") -> Settings:
+    """The settings of the demo's processes; ours are made the same way as those that the children read."""
+    return load_settings(
+        home=plan.home / "ale",
+        label_studio_url=kept.label_studio_url,
+        label_studio_api_key=token,
+        url=f"http://{HOST}:{kept.ale_port}",
+        host=HOST,
+        port=kept.ale_port,
+        redis_url=redis_url,
+        database_url="",
+        model_dir="",
+        store_url="",
+        basic_auth_user="",
+        basic_auth_pass="",
+        webhook_secret_given="",
+    )
+
+
+def demo_environment(settings: Settings) -> dict[str, str]:
+    """The children's environment: the user's, with our settings instead of theirs."""
+    ours = {field.alias for field in Settings.model_fields.values() if field.alias} - _LEARNING
+    return {name: value for name, value in os.environ.items() if name not in ours} | {
+        "ALE_HOME": str(settings.home),
+        "ALE_HOST": settings.host,
+        "ALE_PORT": str(settings.port),
+        "ALE_URL": settings.url,
+        "LABEL_STUDIO_URL": settings.label_studio_url,
+        "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
+        "REDIS_URL": settings.redis_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _file(home: Path) -> Path:
+    return home / "demo.json"
+
+
+def _empty(plan: DemoPlan) -> None:
+    for name in ("ale", "label-studio", "logs"):
+        shutil.rmtree(plan.home / name, ignore_errors=True)
+    for name in ("account.json", "demo.json"):
+        (plan.home / name).unlink(missing_ok=True)
