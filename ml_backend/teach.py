@@ -36,8 +36,7 @@ def teach_step(db: Database, learning: Learning, project: Project, space: LabelS
         (t for t in mirror.all_tasks(db, project.key) if t.text_hash is not None),
         key=lambda t: (t.is_labeled, t.task_id),
     )
-    texts = {task.text_hash or "": task.text or "" for task in tasks}
-    hashes = list(texts)
+    hashes = list(dict.fromkeys(task.text_hash or "" for task in tasks))
     _, encoded = learning.cache.lookup(hashes)
     missing = {h for h, there in zip(hashes, encoded, strict=True) if not there}
     ask = _may_ask(learning, project)
@@ -49,6 +48,8 @@ def teach_step(db: Database, learning: Learning, project: Project, space: LabelS
     )
     todo = [h for h in hashes if h in missing or h in pending]
     chunk = todo[:CHUNK]
+    texts = mirror.texts(db, project.key, chunk)
+    chunk = [h for h in chunk if h in texts]  # a text may have gone since the ids were read
     learning.encoder.encode([texts[h] for h in chunk if h in missing])
     answered = 0
     questions = [h for h in chunk if h in pending]
@@ -63,7 +64,7 @@ def teach_step(db: Database, learning: Learning, project: Project, space: LabelS
         answered = len(questions)
         if project.teacher_problem:
             projects.change(db, project.key, teacher_problem="")
-    left = len(todo) - len(chunk)
+    left = max(0, len(todo) - CHUNK)
     logger.info("project %s: taught %d texts, %d left", project.key, len(chunk), left)
     return Taught(len(missing & set(chunk)), answered, left)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import defer
 
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Annotation, Task
@@ -109,9 +110,23 @@ def stamps(db: Database, project: str) -> tuple[set[int], dict[int, dict[int, st
 
 
 def all_tasks(db: Database, project: str) -> Sequence[Task]:
-    """All tasks, by id."""
+    """All tasks, by id; without their texts, which a learn run does not need and which may be large."""
+    query = select(Task).where(Task.project == project).order_by(Task.task_id).options(defer(Task.text))
     with db.session() as session:
-        return session.scalars(select(Task).where(Task.project == project).order_by(Task.task_id)).all()
+        return session.scalars(query).all()
+
+
+def texts(db: Database, project: str, hashes: Sequence[str]) -> dict[str, str]:
+    """Texts by their hash."""
+    found: dict[str, str] = {}
+    with db.session() as session:
+        for start in range(0, len(hashes), CHUNK):
+            chunk = hashes[start : start + CHUNK]
+            rows = session.execute(
+                select(Task.text_hash, Task.text).where(Task.project == project, Task.text_hash.in_(chunk))
+            )
+            found.update({name: text for name, text in rows if name and text})
+    return found
 
 
 def all_annotations(db: Database, project: str) -> Sequence[Annotation]:
