@@ -1,4 +1,7 @@
-"""The two Data Manager tabs that ALE keeps: suspected label errors, worst first; and the least sure tasks."""
+"""The two Data Manager tabs that ALE keeps: suspected label errors, worst first; and the least sure tasks.
+
+Widths are tried in a browser of 1400 pixels (tests/browser): what a person needs is there without scrolling.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,17 @@ from ml_backend.store.schema import Project
 
 REVIEW_TITLE = "Suspected label errors"
 UNSURE_TITLE = "Least sure"
+DEFAULT_TITLE = "Default"
 
 
 def ensure_tabs(db: Database, client: LabelStudioClient, project: Project, control: Control) -> None:
     """Create the tabs, or put them right again; a tab that the user deleted comes back."""
     columns = set(client.columns(project.project_id)) | {f"tasks:data.{name}" for name in FIELDS}
     theirs = {int(view["id"]): view for view in client.views(project.project_id)}
+    if not theirs:
+        # Label Studio makes its own first tab only where there is none. Without it the review tab would be the
+        # first page of the project, and "Label All Tasks" would serve only what that tab shows: nothing yet.
+        client.save_view(project.project_id, default_tab(control, columns))
     wanted = {
         "review_view_id": review_tab(control, columns),
         "unsure_view_id": unsure_tab(control, columns),
@@ -32,7 +40,7 @@ def ensure_tabs(db: Database, client: LabelStudioClient, project: Project, contr
 
 
 def review_tab(control: Control, columns: set[str]) -> Json:
-    """Worst first; what a reviewer needs is visible without scrolling, also in the narrow list of quick view."""
+    """Worst first; the narrow list of quick view has room for one column: what the model would say."""
     field = f"tasks:data.{control.field}"
     fields = [f"tasks:data.{name}" for name in FIELDS]
     return {
@@ -40,33 +48,54 @@ def review_tab(control: Control, columns: set[str]) -> Json:
         **_table(
             columns,
             explore={"tasks:id", field, *fields} - {f"tasks:data.{STATUS}"},
-            labeling={"tasks:id", f"tasks:data.{SUGGESTED}"},
+            labeling={f"tasks:data.{SUGGESTED}"},
         ),
         "filters": _all([_rule(f"data.{STATUS}", "equal", "String", "suspect")]),
         "ordering": [f"-tasks:data.{SCORE}"],
         # Without this Postgres would sort the numbers as text.
         "columnsDisplayType": {f"tasks:data.{SCORE}": "Number"},
+        # Narrower than its heading, a column would be cut; longer texts are wrapped to three lines.
         "columnsWidth": {
-            field: 420,
-            f"tasks:data.{REASON}": 430,
-            f"tasks:data.{CURRENT}": 170,
-            f"tasks:data.{SUGGESTED}": 180,
-            f"tasks:data.{SCORE}": 190,
+            "tasks:id": 70,
+            field: 330,
+            f"tasks:data.{SCORE}": 200,
+            f"tasks:data.{CURRENT}": 180,
+            f"tasks:data.{SUGGESTED}": 195,
+            f"tasks:data.{REASON}": 250,
         },
     }
 
 
 def unsure_tab(control: Control, columns: set[str]) -> Json:
-    """Unlabelled tasks in the order in which Label Studio serves them, with suggestion and score."""
+    """Unlabelled tasks in the order in which Label Studio serves them."""
     field = f"tasks:data.{control.field}"
-    shown = {"tasks:id", field, "tasks:predictions_score", "tasks:predictions_model_versions"}
     return {
         "title": UNSURE_TITLE,
-        **_table(columns, explore=shown, labeling={"tasks:id", "tasks:predictions_score"}),
+        **_table(
+            columns,
+            explore={"tasks:id", field, "tasks:predictions_score"},
+            labeling={"tasks:predictions_score"},
+        ),
         "filters": _all([_rule("total_annotations", "equal", "Number", 0)]),
         "ordering": ["tasks:predictions_score"],
         "columnsDisplayType": {},
-        "columnsWidth": {field: 640, "tasks:predictions_score": 160},
+        "columnsWidth": {"tasks:id": 90, field: 960, "tasks:predictions_score": 180},
+    }
+
+
+def default_tab(control: Control, columns: set[str]) -> Json:
+    """All tasks, with the columns of Label Studio's own first tab and no room taken by ours."""
+    ours = {f"tasks:data.{name}" for name in FIELDS}
+    data = {name for name in columns if name.startswith("tasks:data.")} - ours
+    counts = {f"tasks:{name}" for name in ("total_annotations", "cancelled_annotations", "total_predictions")}
+    return {
+        "title": DEFAULT_TITLE,
+        **_table(
+            columns,
+            explore={"tasks:id", "tasks:completed_at", "tasks:annotators"} | counts | data,
+            labeling={"tasks:total_annotations"} | data,
+        ),
+        "columnsWidth": {f"tasks:data.{control.field}": 560},
     }
 
 
