@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ale.io.checkpoints import save_checkpoint
 from ale.text import text_hash
@@ -18,7 +20,7 @@ def publish(
 ) -> Path:
     """A checkpoint with beliefs, as the worker writes it."""
     rows = sorted((text_hash(text), *about) for text, about in texts.items())
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "belief_hashes": np.array([list(bytes.fromhex(h)) for h, _, _ in rows], np.uint8).reshape(-1, 16),
         "belief_probs": np.array([probs for _, probs, _ in rows], np.float32).reshape(len(rows), 2),
         "belief_scores": np.array([score for _, _, score in rows], np.float32),
@@ -47,7 +49,7 @@ def test_found_by_hash(tmp_path: Path) -> None:
 def test_hashes_that_end_in_zeros(tmp_path: Path) -> None:
     """Zero bytes count like any other."""
     names = ["00" * 16, "ab" + "00" * 15, "ab" * 15 + "00", "ff" * 16]
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "belief_hashes": np.array([list(bytes.fromhex(h)) for h in names], np.uint8),
         "belief_probs": np.tile(np.array([[0.25, 0.75]], np.float32), (4, 1)),
         "belief_scores": np.arange(4, dtype=np.float32) / 4,
