@@ -98,12 +98,16 @@ def summarise(
     curve: Sequence[Measured],
     teacher: float | None,
     suspects: set[int],
+    planted: set[int],
     rankings: Mapping[str, Ranking],
     runs: Sequence[Run],
     versions: Mapping[str, Version],
 ) -> Findings:
-    """From what was recorded to the report's numbers; `suspects` are the tasks in the review tab."""
-    planted = {answer.task_id for answer in answers if answer.planted}
+    """From what was recorded to the report's numbers.
+
+    `suspects` are the tasks in the review tab,
+    `planted` all tasks with a wrong label, those of earlier sessions included.
+    """
     waits = [seconds_to_force(answer.created_at, runs, versions) for answer in answers]
     known = [wait for wait in waits if wait is not None]
     return Findings(

@@ -83,12 +83,12 @@ def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
                 "web", web_command(settings), logs / "web.log", env, lambda: healthy(f"{settings.url}/health")
             )
             supervisor.start(web)
-        supervisor.start(Child("worker", worker_command(), logs / "worker.log", env))
         kept.save(plan)
         with steps.step(f"Label Studio is up at {kept.label_studio_url}") as say:
             say("starting Label Studio (half a minute the first time: it creates its database)")
             data = plan.home / "label-studio"
             supervisor.start(label_studio_child(program, data, logs / "label-studio.log", kept.port, account))
+        supervisor.start(Child("worker", worker_command(), logs / "worker.log", env))
         services = build_services(settings)
         client = LabelStudioClient(settings)
         _ensure_project(plan, kept, client, steps)

@@ -19,7 +19,7 @@ from ml_backend.demo.steps import Steps
 from ml_backend.demo.yardstick import Measured, Yardstick
 from ml_backend.instructions import plain_text
 from ml_backend.review_flags import STATUS
-from ml_backend.store import versions
+from ml_backend.store import mirror, versions
 from ml_backend.store.schema import Run, Version
 
 if TYPE_CHECKING:
@@ -88,16 +88,21 @@ def _history(demo: RunningDemo) -> tuple[Sequence[Run], dict[str, Version]]:
 def _summarise(
     demo: RunningDemo, annotator: Annotator, answers: Sequence[Answer], yardstick: Yardstick
 ) -> Findings:
-    suspects = {
-        int(task["id"])
-        for task in demo.client.tasks(demo.project.project_id)
-        if task["data"].get(STATUS) == "suspect"
+    tasks = {int(task["id"]): task["data"] for task in demo.client.tasks(demo.project.project_id)}
+    suspects = {task_id for task_id, data in tasks.items() if data.get(STATUS) == "suspect"}
+    meant = {message.text: message.label for message in sample.pool()}
+    wrong = {
+        row.task_id
+        for row in mirror.all_annotations(demo.services.db, demo.project.key)
+        if row.label is not None
+        and row.task_id in tasks
+        and row.label != meant.get(tasks[row.task_id][sample.FIELD])
     }
     version = str(demo.client.project(demo.project.project_id)["model_version"] or "")
     if version and version not in annotator.rankings:
         annotator.rankings[version] = Ranking(demo.client, demo.project.project_id, version)
     return summarise(
-        answers, yardstick.measured, yardstick.teacher, suspects, annotator.rankings, *_history(demo)
+        answers, yardstick.measured, yardstick.teacher, suspects, wrong, annotator.rankings, *_history(demo)
     )
 
 
@@ -108,7 +113,7 @@ def _report(found: Findings, plan: AutoPlan, steps: Steps) -> int:
         ("retrains", str(found.retrains)),
         ("student, held out", _percent(found.student_accuracy)),
         ("teacher, held out", _percent(found.teacher_accuracy)),
-        ("errors planted / in review tab", f"{found.planted} / {found.planted_found} of {found.flagged}"),
+        ("wrong labels / in the review tab", f"{found.planted} / {found.planted_found} of {found.flagged}"),
         ("review recall, precision", f"{_percent(found.recall)}, {_percent(found.precision)}"),
         ("order changed after a retrain", f"{found.order_changes} times"),
         (
