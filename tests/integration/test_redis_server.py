@@ -49,7 +49,7 @@ def ask(url: str, *command: str) -> Any:
     """One command over a connection of its own."""
     client = connect_redis(url)
     try:
-        return client.execute_command(*command)
+        return client.execute_command(*command)  # type: ignore[no-untyped-call]
     finally:
         client.close()
 
