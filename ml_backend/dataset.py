@@ -7,12 +7,11 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.types import Indices, LabelSpace, Provenance
+from ale.types import Indices, LabelSpace
 from ml_backend.store.schema import Annotation, Task
 
 
@@ -54,19 +53,6 @@ class Dataset:
         hashes = self.hashes
         numbers: dict[str, int] = {}
         return np.array([numbers.setdefault(hashes[i], len(numbers)) for i in self.labelled], dtype=np.int64)
-
-    def snapshot_rows(self) -> list[dict[str, Any]]:
-        """The rows of the immutable data-set snapshot."""
-        return [
-            {
-                "task": human.task_id,
-                "text_hash": self.tasks[row].text_hash,
-                "label": human.label,
-                "provenance": Provenance.HUMAN.value,
-                "annotator": human.annotator,
-            }
-            for row, human in zip(self.labelled.tolist(), self.humans, strict=True)
-        ]
 
 
 def build_dataset(tasks: Sequence[Task], annotations: Iterable[Annotation], labels: LabelSpace) -> Dataset:

@@ -15,12 +15,13 @@ from ml_backend.controls import Control, find_control
 from ml_backend.identity import ProjectKey
 from ml_backend.instructions import plain_text
 from ml_backend.label_studio import Json, LabelStudioClient
-from ml_backend.learn import LearnRun, recorded
+from ml_backend.learn import LearnRun
 from ml_backend.learning import build_learning
 from ml_backend.lock import single_flight
 from ml_backend.marks import connect_redis
 from ml_backend.queues import CLEAN, TEACH, end_chain, enqueue_chain
 from ml_backend.redis_server import resolve_redis_url
+from ml_backend.runs import recorded
 from ml_backend.settings import load_settings
 from ml_backend.store import projects, versions
 from ml_backend.store.schema import Project

@@ -1,64 +1,41 @@
-"""The only code that calls Label Studio's API.
-
-The SDK's client carries tokens of both kinds (legacy and personal), refreshes them and pools connections.
-Bodies are read as plain JSON: the SDK has no call for several of the end points used here (model versions,
-Data Manager actions with values, columns), and its typed models would parse ten thousand tasks slowly.
-"""
+"""The only code that calls Label Studio's API: its end points, project by project, as typed methods."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
-from urllib.parse import quote
 
-import httpx
-from label_studio_sdk import LabelStudio
-from label_studio_sdk.core.api_error import ApiError
-
-from ale.errors import ConfigurationError, LabelStudioRefused, LabelStudioUnreachable, ProjectGone
+from ale.errors import LabelStudioRefused, ProjectGone
+from ml_backend.label_studio_http import WRITE_TIMEOUT_S, Json, LabelStudioHttp
 from ml_backend.settings import Settings
 
-Json = dict[str, Any]
+__all__ = ["Json", "LabelStudioClient"]
 
-READ_TIMEOUT_S = 60
-WRITE_TIMEOUT_S = 600  # 20,000 predictions in one call took 32 s on a busy machine; a large margin over that
 PAGE = 500
 
 
 class LabelStudioClient:
-    """Label Studio's REST API, project by project. All methods raise the LabelStudioError tree."""
+    """Label Studio's REST API. All methods raise the LabelStudioError tree."""
 
     def __init__(self, settings: Settings) -> None:
-        token = settings.label_studio_api_key.get_secret_value()
-        if not token:
-            raise ConfigurationError(
-                "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
-            )
+        self._http = LabelStudioHttp(settings)
         self.url = settings.label_studio_url
-        try:
-            self._sdk: Any = LabelStudio(  # type: ignore[no-untyped-call]
-                base_url=self.url, api_key=token, timeout=READ_TIMEOUT_S
-            )
-        except ApiError as error:
-            raise LabelStudioRefused(
-                401, f"LABEL_STUDIO_API_KEY is not usable: {_detail(error.body)}"
-            ) from error
 
     # -- the project ---------------------------------------------------------------------------------
 
     def whoami(self) -> Json:
         """The user that our token belongs to."""
-        return cast(Json, self._call("GET", "api/current-user/whoami"))
+        return cast(Json, self._http.call("GET", "api/current-user/whoami"))
 
     def version(self) -> Json:
         """What Label Studio says about itself."""
-        return cast(Json, self._call("GET", "api/version"))
+        return cast(Json, self._http.call("GET", "api/version"))
 
     def project(self, project_id: int) -> Json:
         """The project with its counters; raises ProjectGone."""
         try:
-            return cast(Json, self._call("GET", f"api/projects/{project_id}/"))
+            return cast(Json, self._http.call("GET", f"api/projects/{project_id}/"))
         except LabelStudioRefused as error:
             if error.status == 404:
                 raise ProjectGone(f"project {project_id} does not exist on {self.url}") from error
@@ -69,7 +46,7 @@ class LabelStudioClient:
         rows: list[Json] = []
         page = 1
         while True:
-            answer = self._call(
+            answer = self._http.call(
                 "GET",
                 "api/projects/",
                 params={"page": page, "page_size": 100, "include": "id,title,created_at"},
@@ -81,17 +58,17 @@ class LabelStudioClient:
 
     def create_project(self, **values: Any) -> Json:
         """A new project."""
-        return cast(Json, self._call("POST", "api/projects/", body=values))
+        return cast(Json, self._http.call("POST", "api/projects/", body=values))
 
     def update_project(self, project_id: int, **values: Any) -> Json:
         """Change columns of a project."""
-        return cast(Json, self._call("PATCH", f"api/projects/{project_id}/", body=values))
+        return cast(Json, self._http.call("PATCH", f"api/projects/{project_id}/", body=values))
 
     # -- tasks and annotations -----------------------------------------------------------------------
 
     def import_tasks(self, project_id: int, tasks: Sequence[Json]) -> list[int]:
         """Ids of the imported tasks, in order."""
-        answer = self._call(
+        answer = self._http.call(
             "POST", f"api/projects/{project_id}/import", params={"return_task_ids": True}, body=list(tasks)
         )
         return cast(list[int], answer["task_ids"])
@@ -144,7 +121,7 @@ class LabelStudioClient:
     def annotations(self, task_id: int) -> list[Json]:
         """All annotations of one task, skipped ones included; empty when the task is gone."""
         try:
-            return cast(list[Json], self._call("GET", f"api/tasks/{task_id}/annotations/"))
+            return cast(list[Json], self._http.call("GET", f"api/tasks/{task_id}/annotations/"))
         except LabelStudioRefused as error:
             if error.status == 404:
                 return []
@@ -153,7 +130,7 @@ class LabelStudioClient:
     def next_task(self, project_id: int) -> Json | None:
         """The task that Label Studio would hand to our user now; None when there is none left."""
         try:
-            return cast(Json, self._call("GET", f"api/projects/{project_id}/next"))
+            return cast(Json, self._http.call("GET", f"api/projects/{project_id}/next"))
         except LabelStudioRefused as error:
             if error.status == 404:
                 return None
@@ -161,7 +138,9 @@ class LabelStudioClient:
 
     def annotate(self, task_id: int, **values: Any) -> Json:
         """A new annotation by our user."""
-        return cast(Json, self._call("POST", f"api/tasks/{task_id}/annotations/", body=values, retry=False))
+        return cast(
+            Json, self._http.call("POST", f"api/tasks/{task_id}/annotations/", body=values, retry=False)
+        )
 
     def set_data_field(
         self, project_id: int, task_ids: Sequence[int], field: str, value: str | float
@@ -170,7 +149,7 @@ class LabelStudioClient:
 
         A PATCH of the task would replace its whole `data`, and with it what a user changed meanwhile.
         """
-        self._call(
+        self._http.call(
             "POST",
             "api/dm/actions",
             params={"id": "add_data_field", "project": project_id},
@@ -189,7 +168,7 @@ class LabelStudioClient:
 
         Never retried: a call that was cut off may have been carried out, and rows would double.
         """
-        answer = self._call(
+        answer = self._http.call(
             "POST",
             f"api/projects/{project_id}/import/predictions",
             body=list(predictions),
@@ -200,20 +179,22 @@ class LabelStudioClient:
 
     def model_versions(self, project_id: int) -> dict[str, int]:
         """Prediction rows by version."""
-        answer = self._call("GET", f"api/projects/{project_id}/model-versions/")
+        answer = self._http.call("GET", f"api/projects/{project_id}/model-versions/")
         return {str(k): int(v) for k, v in cast(Json, answer).items()}
 
     def predictions(self, project_id: int) -> list[Json]:
         """All prediction rows of a project in one list (Label Studio does not page them)."""
         return cast(
             list[Json],
-            self._call("GET", "api/predictions/", params={"project": project_id}, timeout=WRITE_TIMEOUT_S),
+            self._http.call(
+                "GET", "api/predictions/", params={"project": project_id}, timeout=WRITE_TIMEOUT_S
+            ),
         )
 
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one row; one that is gone already is fine."""
         try:
-            self._call("DELETE", f"api/predictions/{prediction_id}/")
+            self._http.call("DELETE", f"api/predictions/{prediction_id}/")
         except LabelStudioRefused as error:
             if error.status != 404:
                 raise
@@ -222,13 +203,13 @@ class LabelStudioClient:
 
     def webhooks(self, project_id: int) -> list[Json]:
         """The project's webhooks; headers are in the clear."""
-        return cast(list[Json], self._call("GET", "api/webhooks/", params={"project": project_id}))
+        return cast(list[Json], self._http.call("GET", "api/webhooks/", params={"project": project_id}))
 
     def save_webhook(self, values: Json, webhook_id: int | None = None) -> Json:
         """Create or change a webhook. `values` must be whole: a PATCH without `actions` empties them."""
         if webhook_id is None:
-            return cast(Json, self._call("POST", "api/webhooks/", body=values, retry=False))
-        return cast(Json, self._call("PATCH", f"api/webhooks/{webhook_id}/", body=values))
+            return cast(Json, self._http.call("POST", "api/webhooks/", body=values, retry=False))
+        return cast(Json, self._http.call("PATCH", f"api/webhooks/{webhook_id}/", body=values))
 
     def delete_webhook(self, webhook_id: int) -> None:
         """Delete a webhook; one that is gone already is fine."""
@@ -236,11 +217,11 @@ class LabelStudioClient:
 
     def backends(self, project_id: int) -> list[Json]:
         """The project's ML backends. Label Studio asks each one's /health before it answers."""
-        return cast(list[Json], self._call("GET", "api/ml/", params={"project": project_id}))
+        return cast(list[Json], self._http.call("GET", "api/ml/", params={"project": project_id}))
 
     def add_backend(self, **values: Any) -> Json:
         """Connect an ML backend. Label Studio calls /health and /setup before it answers."""
-        return cast(Json, self._call("POST", "api/ml/", body=values, retry=False))
+        return cast(Json, self._http.call("POST", "api/ml/", body=values, retry=False))
 
     def delete_backend(self, backend_id: int) -> None:
         """Disconnect an ML backend (its auto-created webhook stays behind); gone already is fine."""
@@ -248,14 +229,14 @@ class LabelStudioClient:
 
     def views(self, project_id: int) -> list[Json]:
         """The project's Data Manager tabs."""
-        return cast(list[Json], self._call("GET", "api/dm/views/", params={"project": project_id}))
+        return cast(list[Json], self._http.call("GET", "api/dm/views/", params={"project": project_id}))
 
     def save_view(self, project_id: int, data: Json, view_id: int | None = None) -> Json:
         """Create or replace a tab."""
         body = {"project": project_id, "data": data}
         if view_id is None:
-            return cast(Json, self._call("POST", "api/dm/views/", body=body, retry=False))
-        return cast(Json, self._call("PATCH", f"api/dm/views/{view_id}/", body=body))
+            return cast(Json, self._http.call("POST", "api/dm/views/", body=body, retry=False))
+        return cast(Json, self._http.call("PATCH", f"api/dm/views/{view_id}/", body=body))
 
     def delete_view(self, view_id: int) -> None:
         """Delete a tab; one that is gone already is fine."""
@@ -263,7 +244,7 @@ class LabelStudioClient:
 
     def columns(self, project_id: int) -> list[str]:
         """Names of the Data Manager's task columns as tabs name them, e.g. `tasks:data.text`."""
-        answer = self._call("GET", "api/dm/columns", params={"project": project_id})
+        answer = self._http.call("GET", "api/dm/columns", params={"project": project_id})
         names = []
         for column in answer["columns"]:
             if "children" in column:
@@ -272,13 +253,11 @@ class LabelStudioClient:
             names.append(f"{column['target']}:{parent}{column['id']}")
         return names
 
-    # -- transport -----------------------------------------------------------------------------------
-
     def _pages(self, params: Json) -> Iterator[Json]:
         page = 1
         while True:
             try:
-                answer = self._call("GET", "api/tasks", params={**params, "page": page})
+                answer = self._http.call("GET", "api/tasks", params={**params, "page": page})
             except LabelStudioRefused as error:
                 if error.status == 404 and page > 1:
                     return  # the last page was full, or tasks were deleted while we read
@@ -290,65 +269,11 @@ class LabelStudioClient:
 
     def _delete(self, path: str) -> None:
         try:
-            self._call("DELETE", path)
+            self._http.call("DELETE", path)
         except LabelStudioRefused as error:
             if error.status != 404:
                 raise
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Json | None = None,
-        body: Any = None,
-        retry: bool = True,
-        timeout: float = READ_TIMEOUT_S,
-    ) -> Any:
-        client = self._sdk._client_wrapper.httpx_client  # noqa: SLF001 - the SDK's one door for end points without a method
-        try:
-            response = client.request(
-                path,
-                method=method,
-                params=params,
-                json=body,
-                request_options={"timeout_in_seconds": int(timeout), "max_retries": 2 if retry else 0},
-            )
-        except ApiError as error:
-            raise LabelStudioRefused(
-                error.status_code or 401, f"token refused: {_detail(error.body)}"
-            ) from error
-        except httpx.HTTPError as error:
-            raise LabelStudioUnreachable(
-                f"{method} {self.url}/{path}: {type(error).__name__}: {error} (LABEL_STUDIO_URL={self.url})"
-            ) from error
-        return self._read(method, path, response)
-
-    def _read(self, method: str, path: str, response: httpx.Response) -> Any:
-        if response.status_code == 204 or (response.is_success and not response.content):
-            return None
-        try:
-            answer = response.json()
-        except ValueError as error:
-            raise LabelStudioUnreachable(
-                f"{method} {self.url}/{quote(path)} answered {response.status_code} with "
-                f"{response.headers.get('content-type', 'no content type')} instead of JSON: "
-                "is LABEL_STUDIO_URL the address of Label Studio itself?"
-            ) from error
-        if response.is_success:
-            return answer
-        raise LabelStudioRefused(
-            response.status_code, f"{method} {path}: HTTP {response.status_code}: {_detail(answer)}"
-        )
-
 
 def _filter(column: str, operator: str, kind: str, value: Any) -> Json:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
-
-
-def _detail(answer: Any) -> str:
-    """Label Studio's own words, without the lists of values that it echoes back."""
-    if isinstance(answer, dict):
-        detail = answer.get("validation_errors") or answer.get("detail") or answer.get("error") or answer
-        return str(detail)[:500]
-    return str(answer)[:500]

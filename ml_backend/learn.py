@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,14 +11,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ale.engine import Learned, LearnInput, learn
-from ale.errors import AleError, Superseded
-from ale.io.checkpoints import prune, save_checkpoint
-from ale.io.snapshots import SnapshotRow, write_snapshot
+from ale.io.checkpoints import prune
 from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend import publish as publishing
+from ml_backend.building import build_version
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
 from ml_backend.label_studio import Json, LabelStudioClient
@@ -30,7 +26,7 @@ from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects, replies, versions
 from ml_backend.store.database import Database
-from ml_backend.store.schema import Project, Run, Task, Version
+from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
 
 logger = logging.getLogger(__name__)
@@ -217,66 +213,35 @@ class LearnRun:
         *,
         whole: bool,
     ) -> None:
-        rows = [
-            SnapshotRow(h.task_id, dataset.tasks[i].text_hash or "", h.label, "human", str(h.annotator or ""))
-            for i, h in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
-        ]
-        snapshot = write_snapshot(self.learning.snapshots / self.project.key, rows)
-        unique = hashlib.sha256(f"{self.project.key}:{self.fence}:{snapshot}:{content}".encode()).hexdigest()
-        number, name = publishing.version_name(self.db, self.client, self.project, unique)
         with self._timed("checkpoint"):
-            self._save(name, dataset, learned, kind, snapshot)
-        version = Version(
-            project=self.project.key,
-            version=name,
-            number=number,
-            kind=kind,
-            labels=list(self.space.labels),
-            snapshot=snapshot,
-            metrics=learned.metrics,
-            answers=self.counts.get("teacher_answers", 0),
-            head=head,
-        )
-        versions.add(self.db, version)
+            version = build_version(
+                self.settings,
+                self.db,
+                self.client,
+                self.learning,
+                self.project,
+                space=self.space,
+                dataset=dataset,
+                learned=learned,
+                kind=kind,
+                head=head,
+                answers=self.counts.get("teacher_answers", 0),
+                unique=f"{self.fence}:{content}",
+            )
         with self._timed("publish"):
             publishing.publish(
                 self.db,
                 self.client,
                 self.project,
                 version,
-                rows_of(chosen, self.control, self.space, name),
+                rows_of(chosen, self.control, self.space, version.version),
                 fence=self.fence,
                 content_hash=content,
                 whole=whole,
             )
-        self.counts |= {"version": name, "rows": len(chosen), "whole": whole}
-        keep = frozenset({name, current.version} if current else {name})
+        self.counts |= {"version": version.version, "rows": len(chosen), "whole": whole}
+        keep = frozenset({version.version, current.version} if current else {version.version})
         prune(self.settings.checkpoints, self.project.key, self.settings.keep_versions, keep)
-
-    def _save(self, name: str, dataset: Dataset, learned: Learned, kind: str, snapshot: str) -> None:
-        arrays: dict[str, NDArray[Any]] = {}
-        manifest: dict[str, Any] = {"student": "none"}
-        if learned.predictor is not None:
-            arrays, manifest = learned.predictor.state()
-        known = np.flatnonzero(~np.isnan(learned.probs).any(axis=1))
-        hashes = dataset.hashes
-        by_hash = {hashes[i]: i for i in known.tolist()}
-        order = sorted(by_hash)
-        rows = [by_hash[h] for h in order]
-        arrays["belief_hashes"] = np.frombuffer(bytes.fromhex("".join(order)), dtype=np.uint8).reshape(-1, 16)
-        arrays["belief_probs"] = learned.probs[rows].astype(np.float32)
-        arrays["belief_scores"] = learned.scores[rows].astype(np.float32)
-        manifest |= {
-            "kind": kind,
-            "labels": list(self.space.labels),
-            "labels_fingerprint": self.space.labels_fingerprint,
-            "project": self.project.key,
-            "snapshot": snapshot,
-            "recipe": self.learning.recipe,
-            "metrics": learned.metrics,
-            "reasons": learned.reasons,
-        }
-        save_checkpoint(self.settings.checkpoints, self.project.key, name, arrays, manifest)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -285,35 +250,3 @@ class LearnRun:
             yield
         finally:
             self.seconds[step] = round(perf_counter() - start, 3)
-
-
-def recorded(run: LearnRun, theirs: Json, *, force: bool = False) -> str:
-    """Run and write down how it ended, whatever the end; returns the outcome, lets errors through."""
-    db, key = run.db, run.project.key
-    run_id = versions.start_run(db, Run(project=key, fence=run.fence, started_at=datetime.now(UTC)))
-    outcome, reason = "failed", ""
-    try:
-        outcome, reason = run.run(theirs, force=force)
-    except Superseded as error:
-        outcome, reason = "superseded", str(error)
-    finally:
-        failure = sys.exception()
-        if isinstance(failure, AleError):
-            reason = f"{type(failure).__name__}: {failure}"
-        elif failure is not None:  # its text may hold what users wrote
-            reason = f"{type(failure).__name__}, see the worker's log"
-        versions.end_run(
-            db,
-            run_id,
-            outcome=outcome,
-            reason=reason,
-            version=run.counts.get("version"),
-            n_labels=run.counts.get("labels", 0),
-            seconds=run.seconds,
-            counts=run.counts,
-        )
-        problem = reason if outcome in {"failed", "not_ready"} else ""
-        if outcome != "superseded":
-            projects.change(db, key, problem=problem)
-        logger.info("project %s: learn run %d %s %s %s", key, run.fence, outcome, reason, run.seconds)
-    return outcome

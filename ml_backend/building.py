@@ -1,0 +1,98 @@
+"""Making a version: snapshot of the labels, name, checkpoint with the student and its beliefs, row in SQL."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.engine import Learned
+from ale.io.checkpoints import save_checkpoint
+from ale.io.snapshots import SnapshotRow, write_snapshot
+from ale.types import LabelSpace, Provenance
+from ml_backend.dataset import Dataset
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.learning import Learning
+from ml_backend.publish import version_name
+from ml_backend.settings import Settings
+from ml_backend.store import versions
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project, Version
+
+
+def build_version(
+    settings: Settings,
+    db: Database,
+    client: LabelStudioClient,
+    learning: Learning,
+    project: Project,
+    *,
+    space: LabelSpace,
+    dataset: Dataset,
+    learned: Learned,
+    kind: str,
+    head: str,
+    answers: int,
+    unique: str,
+) -> Version:
+    """A version that is built and stored, in state `building`: nothing of it has reached Label Studio.
+
+    `unique` tells this learn run from all others; it goes into the name.
+    """
+    rows = [
+        SnapshotRow(
+            human.task_id,
+            dataset.tasks[row].text_hash or "",
+            human.label,
+            Provenance.HUMAN.value,
+            str(human.annotator or ""),
+        )
+        for row, human in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
+    ]
+    snapshot = write_snapshot(learning.snapshots / project.key, rows)
+    content = hashlib.sha256(f"{project.key}:{snapshot}:{unique}".encode()).hexdigest()
+    number, name = version_name(db, client, project, content)
+    arrays, manifest = _checkpoint(dataset, learned)
+    manifest |= {
+        "kind": kind,
+        "labels": list(space.labels),
+        "labels_fingerprint": space.labels_fingerprint,
+        "project": project.key,
+        "snapshot": snapshot,
+        "recipe": learning.recipe,
+        "metrics": learned.metrics,
+        "reasons": learned.reasons,
+    }
+    save_checkpoint(settings.checkpoints, project.key, name, arrays, manifest)
+    version = Version(
+        project=project.key,
+        version=name,
+        number=number,
+        kind=kind,
+        labels=list(space.labels),
+        snapshot=snapshot,
+        metrics=learned.metrics,
+        answers=answers,
+        head=head,
+    )
+    versions.add(db, version)
+    return version
+
+
+def _checkpoint(dataset: Dataset, learned: Learned) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The student, if there is one, and the beliefs about the pool by text hash, sorted for binary search."""
+    arrays: dict[str, NDArray[Any]] = {}
+    manifest: dict[str, Any] = {"student": "none"}
+    if learned.predictor is not None:
+        arrays, manifest = learned.predictor.state()
+    known = np.flatnonzero(~np.isnan(learned.probs).any(axis=1))
+    hashes = dataset.hashes
+    by_hash = {hashes[i]: i for i in known.tolist()}
+    order = sorted(by_hash)
+    rows = [by_hash[h] for h in order]
+    arrays["belief_hashes"] = np.frombuffer(bytes.fromhex("".join(order)), dtype=np.uint8).reshape(-1, 16)
+    arrays["belief_probs"] = learned.probs[rows].astype(np.float32)
+    arrays["belief_scores"] = learned.scores[rows].astype(np.float32)
+    return arrays, manifest
