@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from ale.errors import Superseded
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Run, Version
+
+KEEP_RUNS = 1_000  # most of them found nothing changed: one a minute, by the reconcile timer
 
 
 def highest_number(db: Database, project: str) -> int:
@@ -75,10 +77,19 @@ def every(db: Database, project: str) -> Sequence[Version]:
 
 
 def start_run(db: Database, run: Run) -> int:
-    """Number of the new run's row."""
+    """Number of the new run's row. Rows older than the last `KEEP_RUNS` of the project go."""
     with db.session() as session:
         session.add(run)
         session.flush()
+        oldest = session.scalar(
+            select(Run.run_id)
+            .where(Run.project == run.project)
+            .order_by(Run.run_id.desc())
+            .offset(KEEP_RUNS)
+            .limit(1)
+        )
+        if oldest is not None:
+            session.execute(delete(Run).where(Run.project == run.project, Run.run_id <= oldest))
         return run.run_id
 
 
