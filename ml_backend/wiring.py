@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ale.errors import ConfigurationError
 from ml_backend.beliefs import BeliefsReader
 from ml_backend.marks import Marks, connect_redis
 from ml_backend.redis_server import resolve_redis_url
@@ -21,9 +22,24 @@ class Services:
     beliefs: BeliefsReader
 
 
-def build_services(settings: Settings, *, redis_timeout_s: float = 5.0) -> Services:
-    """Open the database and name the Redis; Redis is first spoken to when it is first needed."""
-    connection = connect_redis(resolve_redis_url(settings), timeout_s=redis_timeout_s)
+_NOWHERE = "redis://127.0.0.1:1/0"
+"""Nothing listens there: every call fails at once with a redis.ConnectionError, as when Redis is down."""
+
+
+def build_services(
+    settings: Settings, *, redis_timeout_s: float = 5.0, redis_needed: bool = True
+) -> Services:
+    """Open the database and name the Redis, which is first spoken to when it is first needed.
+
+    Raises ConfigurationError when there is no Redis to name, unless none is needed.
+    """
+    try:
+        url = resolve_redis_url(settings)
+    except ConfigurationError:
+        if redis_needed:
+            raise
+        url = _NOWHERE
+    connection = connect_redis(url, timeout_s=redis_timeout_s)
     return Services(
         settings=settings,
         db=Database(settings.database),

@@ -160,7 +160,7 @@ def test_start_training(web: Web) -> None:
 
 def start_redis(folder: Path, port: int, *options: str) -> subprocess.Popen[bytes]:
     """A Redis of the test's own, answering."""
-    argv = [
+    argv: list[str | Path] = [
         find_redis_server(),
         "--port",
         str(port),
