@@ -49,7 +49,7 @@ def _run(argv: list[str], say: Callable[[str], None]) -> None:
     env = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
     env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
-    packages = sum(1 for _ in CONSTRAINTS.open())
+    packages = len(CONSTRAINTS.read_text().splitlines())
     seen = 0
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
