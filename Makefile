@@ -24,7 +24,7 @@ setup: $(STAMP) ## Install ALE and all its Python packages into .venv (a few min
 
 $(STAMP): pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "ALE needs Python 3.11 or 3.12; none was found. Name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "== Installing ALE into $(VENV) with $(PYTHON): about 1.5 GB, 2 to 5 minutes, only the first time =="
+	@echo "== Installing ALE into $(VENV) with $(PYTHON): about 2 GB, 2 to 5 minutes, only the first time =="
 	"$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@# Label Studio's own server library. Its metadata asks for Flask 1.1.2, but it runs with current Flask,

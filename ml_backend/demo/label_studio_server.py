@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 FIRST_START_S = 240.0  # all migrations; 25 s on a quiet machine
 
 _PASSED_ON = (
-    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ"),
+    *("PATH", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
 
@@ -45,6 +45,7 @@ def label_studio_env(data: Path, port: int, account: Account) -> dict[str, str]:
     """The whole environment of the server: any variable named LABEL_STUDIO_... would be a setting of its own."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return passed_on | {
+        "HOME": str(data),  # it would write its settings into the user's
         "LABEL_STUDIO_BASE_DATA_DIR": str(data),
         "LABEL_STUDIO_HOST": f"http://{HOST}:{port}",
         "DJANGO_DB": "sqlite",

@@ -66,7 +66,7 @@ def _show(steps: Steps, measured: Sequence[Measured], teacher: float | None) -> 
         against = "" if teacher is None else f"   teacher {teacher:.1%}"
         bar = "█" * round(one.accuracy * _BAR)
         steps.say(
-            f"{one.labels:5d} labels   {one.version}   student {one.accuracy:6.1%}  [cyan]{bar:<{_BAR}}[/]{against}"
+            f"{one.labels:5d} labels   {one.version:<12} student {one.accuracy:6.1%}  [cyan]{bar:<{_BAR}}[/]{against}"
         )
 
 
