@@ -95,6 +95,7 @@ def _answers(client: httpx.Client) -> bool:
         return False
 
 
+@pytest.mark.slow
 @installed
 def test_the_wire_contract(stock_server: tuple[httpx.Client, Services, bool], tmp_path: Path) -> None:
     """Health, setup, one slot per task, and a webhook that becomes a mark (or, without Redis, a logged reason)."""
@@ -130,6 +131,7 @@ def test_the_wire_contract(stock_server: tuple[httpx.Client, Services, bool], tm
     assert client.post("/setup", json=setup).json() == {"model_version": "INITIAL"}
 
 
+@pytest.mark.slow
 @installed
 def test_another_projects_config_is_not_used(stock_server: tuple[httpx.Client, Services, bool]) -> None:
     """1.0.9 shares one instance: after another project's setup, ours gets abstentions, not its names."""
