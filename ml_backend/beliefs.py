@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.errors import CheckpointError
-from ale.io.checkpoints import load_checkpoint
+from ale.io.checkpoints import list_versions, load_checkpoint
 from ale.types import LabelSpace
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,10 @@ class _Tried:
     at: float
     beliefs: PublishedBeliefs | None
 
+    @property
+    def good(self) -> bool:
+        return self.beliefs is not None and self.beliefs.version == self.version
+
 
 class BeliefsReader:
     """Published beliefs by project, for the last few projects that were asked about. Safe among threads."""
@@ -74,14 +78,13 @@ class BeliefsReader:
         self._lock = Lock()
 
     def read(self, project: str, version: str) -> PublishedBeliefs | None:
-        """The beliefs of that version; None when its checkpoint is missing or damaged (logged, tried again)."""
+        """The beliefs of that version. Where its checkpoint is missing or damaged: those of the last version
+        that can be read, else None; this is logged, and the version is tried again a little later.
+        """
         with self._lock:
             last = self._tried.get(project)
-            if (
-                last is None
-                or last.version != version
-                or (last.beliefs is None and time.monotonic() - last.at > RETRY_S)
-            ):
+            again = last is not None and not last.good and time.monotonic() - last.at > RETRY_S
+            if last is None or last.version != version or again:
                 last = _Tried(version, time.monotonic(), self._load(project, version))
                 self._tried[project] = last
             self._tried.move_to_end(project)
@@ -90,6 +93,20 @@ class BeliefsReader:
             return last.beliefs
 
     def _load(self, project: str, version: str) -> PublishedBeliefs | None:
+        beliefs = self._read(project, version)
+        if beliefs is not None:
+            return beliefs
+        try:
+            others = list_versions(self._root, project)
+        except OSError:
+            others = []
+        older = (self._read(project, other) for other in reversed(others) if other != version)
+        beliefs = next((found for found in older if found is not None), None)
+        if beliefs:
+            logger.warning("project %s: %s answers in place of %s", project, beliefs.version, version)
+        return beliefs
+
+    def _read(self, project: str, version: str) -> PublishedBeliefs | None:
         try:
             arrays, manifest = load_checkpoint(self._root, project, version)
             return _published(version, arrays, manifest["labels"])

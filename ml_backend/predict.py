@@ -66,7 +66,8 @@ def predict(
     answers, reasons = _answers(services, project, control.label_space, published, hashes)
     for i, (label, confidence, score) in answers.items():
         slots[i] = to_slot(control, label, confidence, score, version)
-    return _told(services, project, slots, reasons)
+    fallback = published is not None and published.version != version
+    return _told(services, project, slots, reasons, fallback=fallback)
 
 
 def _answers(
@@ -118,11 +119,17 @@ _FILLABLE = {Abstention.NO_MODEL, Abstention.NOT_EMBEDDED, Abstention.LABEL_SPAC
 
 
 def _told(
-    services: Services, project: Project | None, slots: list[Slot], reasons: dict[int, Abstention]
+    services: Services,
+    project: Project | None,
+    slots: list[Slot],
+    reasons: dict[int, Abstention],
+    *,
+    fallback: bool = False,
 ) -> list[Slot]:
     """The slots, after the abstentions were counted and, where a learn run helps, the project was marked."""
     counts = Counter(reason.value for reason in reasons.values())
     counts["answered"] = len(slots) - len(reasons)
+    counts["older_version"] = int(fallback)
     try:
         if project is not None and project.status == "connected" and _FILLABLE.intersection(reasons.values()):
             services.marks.mark(project.key)

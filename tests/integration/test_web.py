@@ -243,12 +243,16 @@ def test_odd_texts(web: Web) -> None:
 
 
 def test_a_version_that_cannot_be_read(web: Web) -> None:
-    """A pointer to a missing or damaged checkpoint: abstentions, or stored replies; never an error."""
+    """A pointer to a missing checkpoint: the last good one answers under the version in force; never an error."""
     web.setup()
-    publish(web, "ale-3", {"first": ([0.9, 0.1], 0.9)})
-    projects.change(web.services.db, key_of(web), version="ale-4")
+    projects.change(web.services.db, key_of(web), version="ale-2")
     assert web.predict(["first"]) == [[]]
     assert web.services.marks.counts()["predict:no_model"] == 1
+    publish(web, "ale-3", {"first": ([0.9, 0.1], 0.9)})
+    projects.change(web.services.db, key_of(web), version="ale-4")
+    [slot] = web.predict(["first"])
+    assert slot["model_version"] == "ale-4"
+    assert web.services.marks.counts()["predict:older_version"] == 1
 
 
 def test_a_teacher_that_abstained(web: Web) -> None:

@@ -113,3 +113,20 @@ def test_damaged(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -
     assert reader.read("p", "v1") is None
     monkeypatch.setattr(beliefs, "RETRY_S", -1.0)
     assert reader.read("p", "v1") is not None
+
+
+def test_the_last_good_version_answers_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a process that has not seen the good one before; and only until the damage is gone."""
+    publish(tmp_path, "v1", {"x": ([0.1, 0.9], 0.5)})
+    published = BeliefsReader(str(tmp_path)).read("p", "v2")
+    assert published is not None
+    assert published.version == "v1"
+    reader = BeliefsReader(str(tmp_path))
+    reader.read("p", "v2")
+    publish(tmp_path, "v2", {"x": ([0.8, 0.2], 0.5)})
+    monkeypatch.setattr(beliefs, "RETRY_S", -1.0)
+    published = reader.read("p", "v2")
+    assert published is not None
+    assert published.version == "v2"
