@@ -19,8 +19,10 @@ from ale.metrics import accuracy, ece, macro_f1
 from ale.predictor import Predictor
 from ale.protocols import Strategy, Student
 from ale.ranking import Ranking, confidence_of, rank_pool, task_scores
-from ale.review import Evidence, Review, find_label_issues
+from ale.review import Evidence, Refit, Review, find_label_issues
 from ale.types import Beliefs, Embeddings, Indices, LabelIssue, LabelSpace, Probs, Scores
+
+_SECOND_PASS = 20_000  # labelled rows * labels up to which the review may fit a second time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,18 +125,22 @@ def _learn(given: LearnInput) -> Learned:
 
 def _fit(given: LearnInput, features: Embeddings, reasons: dict[str, str]) -> Student | None:
     try:
-        return given.student().fit(
-            features,
-            given.labelled,
-            given.targets,
-            labels=len(given.labels),
-            groups=given.groups,
-            teacher=given.teacher,
-            weights=given.weights,
-        )
+        return _student(given, features, given.weights)
     except NotEnoughLabels as error:
         reasons["student"] = error.reason
         return None
+
+
+def _student(given: LearnInput, features: Embeddings, weights: NDArray[np.float64] | None) -> Student:
+    return given.student().fit(
+        features,
+        given.labelled,
+        given.targets,
+        labels=len(given.labels),
+        groups=given.groups,
+        teacher=given.teacher,
+        weights=weights,
+    )
 
 
 def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tuple[Ranking, Scores]:
@@ -168,12 +174,27 @@ def _review(
             features=features[given.labelled],
             groups=given.groups,
             teacher=None if given.teacher is None else given.teacher[given.labelled],
+            refit=_refit(given, features),
         ),
         given.labels,
     )
     if found.skipped is not None:
         reasons["review"] = found.skipped
     return found
+
+
+def _refit(given: LearnInput, features: Embeddings) -> Refit | None:
+    """The review's second pass; left out where it would double a wait of seconds."""
+    if len(given.targets) * len(given.labels) > _SECOND_PASS:
+        return None
+
+    def held_out(weights: NDArray[np.float64]) -> Probs:
+        if given.weights is not None:
+            weights = weights * given.weights
+        logits = _student(given, features, weights).out_of_fold_logits()
+        return softmax(logits, fit_temperature(logits, given.targets, weights))
+
+    return held_out
 
 
 def _nothing(given: LearnInput) -> Probs:

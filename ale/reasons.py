@@ -1,0 +1,48 @@
+"""Why a label is doubted, in plain words for the person who decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ale.types import LabelSpace
+
+if TYPE_CHECKING:
+    from ale.review import Evidence
+
+MAX_CHARS = 120
+_NEIGHBOURS = 5
+_NEAR = 0.4  # cosine in the centred space from which two texts speak of the same thing
+
+
+def explain(evidence: Evidence, row: int, suggested: int, probability: float, labels: LabelSpace) -> str:
+    """At most 120 characters: what the model says, then the teacher or similar texts if they agree."""
+    new, old = _short(labels.labels[suggested]), _short(labels.labels[int(evidence.targets[row])])
+    text = f"Model says {new} ({probability:.2f}), label is {old}"
+    for more in (_teacher(evidence, row, suggested), _neighbours(evidence, row, suggested)):
+        if more and len(text) + 2 + len(more) <= MAX_CHARS:
+            text += f"; {more}"
+    return text[:MAX_CHARS]
+
+
+def _teacher(evidence: Evidence, row: int, suggested: int) -> str:
+    if evidence.teacher is None or np.isnan(evidence.teacher[row]).any():
+        return ""
+    return "the teacher agrees with the model" if int(evidence.teacher[row].argmax()) == suggested else ""
+
+
+def _neighbours(evidence: Evidence, row: int, suggested: int) -> str:
+    """How many of the most similar other texts carry the suggested label; silent below two."""
+    closeness = evidence.features @ evidence.features[row]
+    closeness[row] = -1.0
+    if evidence.groups is not None:
+        closeness[evidence.groups == evidence.groups[row]] = -1.0
+    nearest = np.argsort(-closeness, kind="stable")[:_NEIGHBOURS]
+    nearest = nearest[closeness[nearest] >= _NEAR]
+    same = int(np.sum(evidence.targets[nearest] == suggested))
+    return f"{same} of {len(nearest)} similar texts have it" if same >= 2 else ""
+
+
+def _short(label: str, most: int = 28) -> str:
+    return label if len(label) <= most else label[: most - 1] + "…"
