@@ -25,7 +25,8 @@ setup: $(STAMP) ## Install ALE and all its Python packages into .venv (a few min
 $(STAMP): pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "ALE needs Python 3.11 or 3.12; none was found. Name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "== Installing ALE into $(VENV) with $(PYTHON): about 2 GB, 2 to 5 minutes, only the first time =="
-	"$(PYTHON)" -m venv "$(VENV)"
+	@# An environment that works is kept, whatever Python comes first on PATH by now: two in one would break it.
+	@"$(BIN)/python" -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear "$(VENV)"
 	"$(BIN)/python" -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@# Label Studio's own server library. Its metadata asks for Flask 1.1.2, but it runs with current Flask,
 	@# so it is put beside it with --no-deps; colorama is the one thing it imports that nobody else brings.
