@@ -1,0 +1,190 @@
+"""The learn step and its simulation on Gaussian blobs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ale.engine import LearnInput, learn
+from ale.predictor import Predictor
+from ale.ranking import QUEUE_BELOW
+from ale.review import Evidence, find_label_issues, slip_chance
+from ale.simulate import simulate
+from ale.strategies import STRATEGIES
+from ale.students import LinearStudent
+from ale.types import Embeddings, LabelSpace, Probs
+
+
+def blobs(
+    rows: int = 300, labels: int = 3, spread: float = 0.8, seed: int = 0
+) -> tuple[Embeddings, NDArray[np.int64], LabelSpace]:
+    """Rows around one centre per label, the true labels, and the label space."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(labels, 16))
+    truth = rng.integers(0, labels, rows)
+    raw = centres[truth] + spread * rng.normal(size=(rows, 16))
+    return raw.astype(np.float32), truth, LabelSpace(tuple(f"label {i}" for i in range(labels)))
+
+
+def noisy_teacher(truth: NDArray[np.int64], labels: int) -> Probs:
+    """A teacher that is right in some 80 % and says so with 0.8; every tenth answer is missing."""
+    rng = np.random.default_rng(0)
+    said = np.where(rng.random(len(truth)) < 0.7, truth, rng.integers(0, labels, len(truth)))
+    probs = np.full((len(truth), labels), 0.2 / (labels - 1), np.float32)
+    probs[np.arange(len(truth)), said] = 0.8
+    probs[::10] = np.nan
+    return probs
+
+
+def given(labelled: int = 30, **changes: object) -> LearnInput:
+    """A learn run over the blobs with the first rows labelled."""
+    raw, truth, space = blobs()
+    rows = np.arange(labelled, dtype=np.int64)
+    start = LearnInput(raw, rows, truth[rows], space, STRATEGIES["margin"], LinearStudent)
+    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
+
+
+def test_learn_gives_beliefs_order_and_scores() -> None:
+    """Thirty labels separate three blobs; the queue has the lowest scores; labelled rows have none."""
+    learned = learn(given(batch=10))
+    truth = blobs()[1]
+    assert np.mean(learned.probs.argmax(axis=1) == truth) > 0.85
+    assert np.allclose(learned.probs.sum(axis=1), 1, atol=1e-5)
+    assert np.isnan(learned.scores[:30]).all()
+    queue = learned.ranking.order[: learned.ranking.queue]
+    assert len(queue) == 10
+    assert learned.scores[queue].max() < QUEUE_BELOW <= np.nanmin(np.delete(learned.scores, queue))
+    assert learned.metrics["n_labels"] == 30
+
+
+def test_learn_is_deterministic() -> None:
+    """The same input gives the same beliefs and the same order."""
+    first, second = learn(given()), learn(given())
+    assert np.array_equal(first.probs, second.probs)
+    assert np.array_equal(first.ranking.order, second.ranking.order)
+
+
+@pytest.mark.parametrize("labelled", [0, 1])
+@pytest.mark.parametrize("teacher", [False, True])
+def test_too_few_labels_still_give_an_order(labelled: int, teacher: bool) -> None:
+    """Without a student the teacher's beliefs, or diversity, order the pool, and the reason is told."""
+    _, truth, space = blobs()
+    learned = learn(given(labelled, teacher=noisy_teacher(truth, len(space)) if teacher else None))
+    assert learned.student is None
+    assert learned.reasons["student"] == "need_two_classes"
+    assert len(learned.ranking.order) == 300 - labelled
+    assert np.isnan(learned.probs).all(axis=1).sum() == (30 if teacher else 300)
+
+
+def test_only_candidates_are_ranked() -> None:
+    """Skipped or excluded rows never enter the queue."""
+    mark = np.zeros(300, bool)
+    mark[200:205] = True
+    assert sorted(learn(given(candidates=mark)).ranking.order) == [200, 201, 202, 203, 204]
+
+
+def test_an_annotated_pool_is_fine() -> None:
+    """Nothing left to ask: a student, and an empty ranking."""
+    learned = learn(given(300))
+    assert learned.student is not None
+    assert len(learned.ranking.order) == 0
+
+
+def test_a_predictor_survives_its_state() -> None:
+    """Before and after a save the probabilities are equal."""
+    learned = learn(given())
+    assert learned.predictor is not None
+    raw = blobs()[0]
+    again = Predictor.from_state(*learned.predictor.state())
+    assert np.array_equal(again.predict_proba(raw), learned.predictor.predict_proba(raw))
+    assert np.allclose(again.predict_proba(raw), learned.probs, atol=1e-6)
+
+
+def test_teacher_helps_with_few_labels() -> None:
+    """Leaning on a teacher that is mostly right beats six labels alone."""
+    raw, truth, space = blobs(spread=1.5)
+    alone = learn(given(6, raw=raw, targets=truth[:6]))
+    leaning = learn(given(6, raw=raw, targets=truth[:6], teacher=noisy_teacher(truth, len(space))))
+    assert np.mean(leaning.probs.argmax(1) == truth) > np.mean(alone.probs.argmax(1) == truth)
+
+
+def test_wrong_labels_are_found_and_clean_ones_left() -> None:
+    """Flipped labels come back at the top, with the right suggestion and a short reason."""
+    raw, truth, _ = blobs(spread=0.4)
+    flipped = np.arange(0, 120, 20)
+    targets = truth[:120].copy()
+    targets[flipped] = (targets[flipped] + np.array([1, 2, 1, 2, 1, 2])) % 3
+    issues = learn(given(120, raw=raw, targets=targets)).issues
+    assert {issue.position for issue in issues} == set(flipped.tolist())
+    assert all(issue.suggested == truth[issue.position] for issue in issues)
+    assert all(0 < len(issue.reason) <= 120 for issue in issues)
+    assert not learn(given(120, raw=raw, targets=truth[:120])).issues
+
+
+@pytest.mark.parametrize(("targets", "reason"), [([0] * 20, "one_class"), ([0, 1], "too_few_labels")])
+def test_review_says_why_it_judged_nothing(targets: list[int], reason: str) -> None:
+    """One class or a handful of labels are no ground for doubt, and no crash."""
+    n = len(targets)
+    evidence = Evidence(np.full((n, 2), 0.5, np.float32), np.array(targets), np.zeros((n, 4), np.float32))
+    assert find_label_issues(evidence, LabelSpace(("a", "b"))).skipped == reason
+
+
+def test_rare_labels_need_the_teachers_word() -> None:
+    """A label given once is doubted only when the teacher names the same other label."""
+    probs = np.tile(np.array([0.98, 0.01, 0.01], np.float32), (12, 1))
+    targets = np.array([0] * 11 + [1])
+    space = LabelSpace(("a", "b", "c"))
+    lonely = Evidence(probs, targets, np.zeros((12, 4), np.float32))
+    assert find_label_issues(lonely, space).issues == []
+    backed = dataclasses.replace(lonely, teacher=probs)
+    assert [issue.position for issue in find_label_issues(backed, space).issues] == [11]
+
+
+def test_slip_chance_is_high_where_the_label_is_unlikely() -> None:
+    """Higher = more surely wrong."""
+    chance = slip_chance(np.array([[0.99, 0.01], [0.99, 0.01], [0.5, 0.5]]), np.array([0, 1, 0]))
+    assert chance[1] > 0.5 > chance[2] > chance[0]
+
+
+def test_margin_beats_random() -> None:
+    """Asking where the student cannot decide needs fewer labels; the oracle's noise is what was asked for."""
+    raw, truth, space = blobs(rows=600, labels=5, spread=1.1)
+    areas = {
+        name: np.mean(
+            [
+                simulate(
+                    raw,
+                    truth,
+                    space,
+                    strategy=STRATEGIES[name],
+                    student=LinearStudent,
+                    budget=60,
+                    batch=10,
+                    seed=s,
+                ).area
+                for s in range(3)
+            ]
+        )
+        for name in ("margin", "random")
+    }
+    assert areas["margin"] > areas["random"]
+
+
+def test_the_oracle_errs_at_the_given_rate() -> None:
+    """A noisy oracle gives another label, never the truth by accident, and the budget is kept."""
+    raw, truth, space = blobs()
+    curve = simulate(
+        raw,
+        truth,
+        space,
+        strategy=STRATEGIES["random"],
+        student=LinearStudent,
+        budget=105,
+        batch=50,
+        noise=0.2,
+    )
+    assert curve.budgets.tolist() == [0, 50, 100, 105]
+    assert 0.1 < np.mean(curve.given != truth[curve.labelled]) < 0.3
