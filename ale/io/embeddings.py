@@ -63,9 +63,11 @@ class EmbeddingCache:
             segment = segments[number]
             part, whole = segment.read(local)
             whole &= segment.keys[local, 1] == keys[mine, 1]
-            rows[mine[whole]] = part[whole]
-            found[mine[whole]] = True
-            if not whole.all():
+            found[mine] = whole
+            if whole.all():
+                rows[mine] = part
+            else:
+                rows[mine[whole]] = part[whole]
                 log.warning("embedding cache: %d damaged rows are ignored", int((~whole).sum()))
         return rows, found
 

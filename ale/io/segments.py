@@ -40,10 +40,10 @@ class Segment:
     sums: NDArray[np.uint64]
     rows: NDArray[Any]
 
-    def read(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The rows as float32, and which of them are as they were written."""
+    def read(self, positions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The rows as they are stored, and which of them are as they were written."""
         rows = np.asarray(self.rows[positions])
-        return rows.astype(np.float32), checksums(rows) == self.sums[positions]
+        return rows, np.asarray(checksums(rows) == self.sums[positions], bool)
 
 
 def write_segment(folder: Path, keys: Keys, rows: NDArray[Any]) -> Path:

@@ -25,7 +25,7 @@ PRIOR_ROWS = 4_000  # more rows of the teacher no longer change the prior, only 
 PRIOR_L2 = 1.0
 CHOOSE_FROM = 50  # fewer labels cannot tell two ridge strengths apart
 FEW_LABELS_L2 = 0.3
-_FOLD_WORK = 80_000  # rows * labels * folds of one pass
+_FOLD_WORK = 40_000  # rows * labels * folds of one pass
 LEAN_L2 = (1.0, 0.1)
 PLAIN_L2 = (0.3, 0.03)
 
