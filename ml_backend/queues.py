@@ -40,6 +40,11 @@ def enqueue_learn(connection: redis.Redis, project: str, marks: int, *, force: b
     )
 
 
+def learn_waits(connection: redis.Redis, project: str) -> bool:
+    """Whether a learn run of the project stands in the queue, not begun: it will see every change made so far."""
+    return any(job_id.startswith(f"learn-{project}-") for job_id in queue(LEARN, connection).job_ids)
+
+
 def enqueue_chain(connection: redis.Redis, name: str, project: str, *, next_step: bool = False) -> bool:
     """A step of a long piece of background work (TEACH, CLEAN); False when such a chain is alive already.
 

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from ml_backend.logs import configure_logging
 from ml_backend.marks import Marks, connect_redis
-from ml_backend.queues import ALL, enqueue_learn
+from ml_backend.queues import ALL, enqueue_learn, learn_waits
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings, load_settings
 from ml_backend.store import projects
@@ -45,7 +45,9 @@ class Timer:
         handed = 0
         for due in self._marks.due():
             # The job first: a stop between the two leaves the mark, and the job's id refuses a double.
-            handed += enqueue_learn(self._redis, due.project, due.marks)
+            # A run that has not begun will see this change too: a long run leaves one behind it, not a queue.
+            if not learn_waits(self._redis, due.project):
+                handed += enqueue_learn(self._redis, due.project, due.marks)
             self._marks.done(due)
         return handed
 
