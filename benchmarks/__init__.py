@@ -1,0 +1,1 @@
+"""Figures for the README: each module measures one promise on real processes and prints a table."""

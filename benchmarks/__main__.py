@@ -1,0 +1,28 @@
+"""`python -m benchmarks` runs all of them; `python -m benchmarks NAME [options]` runs one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks import publish_latency, web_latency
+
+BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
+    "web_latency": web_latency.main,
+    "publish_latency": publish_latency.main,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 0 when all targets were met."""
+    if not arguments:
+        return max(run([]) for run in BENCHMARKS.values())
+    name, *rest = arguments
+    if name not in BENCHMARKS:
+        print(f"no benchmark is named {name!r}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    return BENCHMARKS[name](rest)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
