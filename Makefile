@@ -44,8 +44,8 @@ check: setup ## Check format, lint and types
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/mypy"
 
-bench: setup ## Run the benchmarks (minutes)
-	@for file in benchmarks/bench_*.py; do "$(BIN)/python" "$$file" $(ARGS) || exit 1; done
+bench: setup ## Run the benchmarks (minutes; one of them: ARGS="web_latency --help")
+	@"$(BIN)/python" -m benchmarks $(ARGS)
 
 clean: ## Remove what was installed, cached and kept for the demo
 	rm -rf "$(VENV)" .venv-label-studio .venv-label-studio.lock .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
