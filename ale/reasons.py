@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from ale.evidence import Evidence
 from ale.types import LabelSpace
-
-if TYPE_CHECKING:
-    from ale.review import Evidence
 
 MAX_CHARS = 120
 _NEIGHBOURS = 5

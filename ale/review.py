@@ -12,14 +12,14 @@ on four sets: precision .20 to .40). The cut by posterior keeps precision above 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.evidence import Evidence
 from ale.reasons import explain
-from ale.types import Embeddings, LabelIssue, LabelSpace, Probs
+from ale.types import LabelIssue, LabelSpace, Probs
 from ale.votes import agreement, with_vote
 
 MIN_LABELS = 10
@@ -28,24 +28,6 @@ MAX_SHARE = 0.2
 CUT = 0.15  # chosen on four sets with 0, 10 and 20 % noise; calibrated on hard rows, q is too careful
 SURE = 0.5
 _PRIOR_NOISE, _PRIOR_ROWS = 0.1, 60.0  # what is believed of the noise rate before the labels were seen
-
-Refit = Callable[[NDArray[np.float64]], Probs]
-"""Held-out probabilities of the same rows from a fit with these row weights."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """Arrays over the labelled rows. `held_out` are calibrated probabilities that did not see the row.
-
-    `teacher` rows are NaN where it abstained. `refit` allows the second pass.
-    """
-
-    held_out: Probs
-    targets: NDArray[np.int64]
-    features: Embeddings
-    groups: NDArray[np.int64] | None = None
-    teacher: Probs | None = None
-    refit: Refit | None = None
 
 
 @dataclass(frozen=True, slots=True)

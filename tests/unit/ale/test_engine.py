@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ale.engine import LearnInput, learn
+from ale.evidence import Evidence
 from ale.predictor import Predictor
 from ale.ranking import QUEUE_BELOW
-from ale.review import Evidence, find_label_issues, slip_chance
+from ale.review import find_label_issues, slip_chance
 from ale.simulate import simulate
 from ale.strategies import STRATEGIES
 from ale.students import LinearStudent
