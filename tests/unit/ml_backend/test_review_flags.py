@@ -1,0 +1,177 @@
+"""The life of a review flag, in SQL: raised, decided by a person, silent, raised again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ale.types import LabelIssue, LabelSpace
+from ml_backend.dataset import build_dataset
+from ml_backend.identity import ProjectKey
+from ml_backend.review_flags import REASON_CHARS, decide, flags, update_flags
+from ml_backend.store import mirror, projects
+from ml_backend.store.database import Database
+from ml_backend.store.mirror import TaskSeen
+from ml_backend.store.schema import ReviewFlag
+
+LABELS = LabelSpace(("A", "B"))
+KEY = ProjectKey("http://ls.test", 1, 1)
+ISSUE = LabelIssue(position=0, given=0, suggested=1, score=0.9, reason="Model says B (0.95)")
+
+
+class Mirror:
+    """One task with one annotation, as sync would write them."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.saves = 0
+        projects.wish(db, KEY)
+        self.text("some text")
+        self.save("A")
+
+    def text(self, text: str) -> None:
+        """The task's text is now this."""
+        seen = TaskSeen(7, text, f"hash of {text}"[:32], is_labeled=True, updated_at="t")
+        mirror.save_tasks(self.db, str(KEY), [seen])
+
+    def save(self, label: str | None, **values: Any) -> None:
+        """A person saves the annotation."""
+        self.saves += 1
+        row = {
+            "annotation_id": 70,
+            "task_id": 7,
+            "label": label,
+            "values": {"c": [{"choices": [label]}]} if label else {},
+            "updated_at": f"2026-01-01T00:00:{self.saves:02d}Z",
+            "updated_by": self.saves,
+            "was_cancelled": False,
+            **values,
+        }
+        mirror.save_annotations(self.db, str(KEY), [7], [row])
+
+    def delete(self) -> None:
+        """The annotation is deleted."""
+        mirror.save_annotations(self.db, str(KEY), [7], [])
+
+    def learn(self, *issues: LabelIssue) -> ReviewFlag | None:
+        """What a learn run that doubts these labels does; the flag afterwards."""
+        tasks, annotations = mirror.all_tasks(self.db, str(KEY)), mirror.all_annotations(self.db, str(KEY))
+        decide(self.db, str(KEY), tasks, annotations)
+        update_flags(self.db, str(KEY), build_dataset(tasks, annotations, LABELS), issues, LABELS)
+        return self.flag
+
+    @property
+    def flag(self) -> ReviewFlag | None:
+        """The one flag."""
+        found = flags(self.db, str(KEY))
+        return found[0] if found else None
+
+    @property
+    def status(self) -> str:
+        """The flag's status."""
+        assert self.flag is not None
+        return self.flag.status
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path) -> Iterator[Mirror]:
+    """One task with one annotation that says A."""
+    db = Database(f"sqlite:///{tmp_path / 'ale.db'}")
+    yield Mirror(db)
+    db.dispose()
+
+
+def test_a_doubt_becomes_a_flag_that_is_to_be_shown(mirrored: Mirror) -> None:
+    """Given, suggested, score and reason stand there; a long reason is cut."""
+    flag = mirrored.learn(replace(ISSUE, reason="x" * 500))
+    assert flag is not None
+    assert (flag.status, flag.given, flag.suggested, flag.shown) == ("suspect", "A", "B", False)
+    assert len(flag.reason) == REASON_CHARS
+
+
+def test_no_doubt_no_flag_and_evidence_gone_withdraws(mirrored: Mirror) -> None:
+    """A flag that the next run does not repeat is taken back, and may be raised again later."""
+    assert mirrored.learn() is None
+    mirrored.learn(ISSUE)
+    mirrored.learn()
+    assert mirrored.status == "withdrawn"
+    mirrored.learn(ISSUE)
+    assert mirrored.status == "suspect"
+
+
+def test_saved_unchanged_is_confirmed_and_silent(mirrored: Mirror) -> None:
+    """The same values with a newer time: right after all, and no run brings it up again."""
+    mirrored.learn(ISSUE)
+    mirrored.save("A")
+    for _ in range(3):
+        mirrored.learn(ISSUE)
+        assert mirrored.status == "confirmed"
+    assert mirrored.flag is not None
+    assert mirrored.flag.decided_by == mirrored.saves
+
+
+def test_saved_with_another_label_is_fixed_and_silent(mirrored: Mirror) -> None:
+    """The new label was chosen by a person who saw the doubt: not asked again about it."""
+    mirrored.learn(ISSUE)
+    mirrored.save("B")
+    mirrored.learn(replace(ISSUE, given=1, suggested=0))
+    assert mirrored.status == "fixed"
+
+
+def test_saved_once_more_without_a_change_stays_decided(mirrored: Mirror) -> None:
+    """Only another label or another text asks a new question."""
+    mirrored.learn(ISSUE)
+    mirrored.save("A")
+    mirrored.learn(ISSUE)
+    mirrored.save("A")
+    mirrored.learn(ISSUE)
+    assert mirrored.status == "confirmed"
+
+
+def test_another_label_or_text_after_the_decision_may_be_doubted_again(mirrored: Mirror) -> None:
+    """The decision was about that label of that text."""
+    mirrored.learn(ISSUE)
+    mirrored.save("B")
+    mirrored.learn()
+    mirrored.save("A")
+    mirrored.learn(ISSUE)
+    assert mirrored.status == "suspect"
+    mirrored.save("A")
+    mirrored.learn(ISSUE)
+    assert mirrored.status == "confirmed"
+    mirrored.text("another text")
+    mirrored.learn(ISSUE)
+    assert mirrored.status == "suspect"
+
+
+@pytest.mark.parametrize("how", ["delete", "skip", "empty", "text"])
+def test_nothing_left_to_review_withdraws(mirrored: Mirror, how: str) -> None:
+    """Deleted, skipped, emptied, or about another text."""
+    mirrored.learn(ISSUE)
+    if how == "delete":
+        mirrored.delete()
+    elif how == "skip":
+        mirrored.save("A", was_cancelled=True)
+    elif how == "empty":
+        mirrored.save(None)
+    else:
+        mirrored.text("another text")
+    mirrored.learn()
+    assert mirrored.status == "withdrawn"
+
+
+def test_a_small_move_of_the_score_is_not_written_again(mirrored: Mirror) -> None:
+    """What Label Studio shows is left alone until score or suggestion really change."""
+    mirrored.learn(ISSUE)
+    with mirrored.db.session() as session:
+        session.query(ReviewFlag).update({"shown": True})
+    mirrored.learn(replace(ISSUE, score=0.85))
+    assert mirrored.flag is not None
+    assert mirrored.flag.shown
+    mirrored.learn(replace(ISSUE, score=0.6))
+    assert mirrored.flag is not None
+    assert (mirrored.flag.shown, mirrored.flag.score) == (False, 0.6)
