@@ -11,6 +11,7 @@ from ale.errors import Superseded
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Run, Version
 
+KILLED = "the worker's process ended before the run did (killed, or out of memory)"
 KEEP_RUNS = 1_000  # most of them found nothing changed: one a minute, by the reconcile timer
 
 
@@ -77,8 +78,16 @@ def every(db: Database, project: str) -> Sequence[Version]:
 
 
 def start_run(db: Database, run: Run) -> int:
-    """Number of the new run's row. Rows older than the last `KEEP_RUNS` of the project go."""
+    """Number of the new run's row. Rows older than the last `KEEP_RUNS` of the project go.
+
+    An earlier run that still says `running` was killed; if it is only slow, its own end will overwrite this.
+    """
     with db.session() as session:
+        session.execute(
+            update(Run)
+            .where(Run.project == run.project, Run.outcome == "running")
+            .values(outcome="failed", reason=KILLED, finished_at=datetime.now(UTC))
+        )
         session.add(run)
         session.flush()
         oldest = session.scalar(
