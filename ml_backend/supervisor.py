@@ -23,15 +23,10 @@ from ale.errors import AleError
 
 _GUARD = Path(__file__).with_name("guard.py")
 _TICK_S = 0.1
-_TAIL_LINES = 15
 
 
 class ChildFailed(AleError):
     """A child process did not get ready, or died too often; the message has the end of its log."""
-
-
-def _at_once() -> bool:
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class Child:
     argv: Sequence[str]
     log: Path | None = None
     env: Mapping[str, str] | None = None
-    ready: Callable[[], bool] = _at_once
+    ready: Callable[[], bool] = lambda: True
     ready_within_s: float = 60.0
 
 
@@ -191,7 +186,7 @@ class Supervisor:
         return ChildFailed(f"{child.name} {what}; the end of {child.log}:\n{tail(child.log)}")
 
 
-def tail(log: Path, lines: int = _TAIL_LINES) -> str:
+def tail(log: Path, lines: int = 15) -> str:
     """The last lines of a log file, indented; of a big file, only its end is read."""
     if not log.exists():
         return "  (nothing was written)"
