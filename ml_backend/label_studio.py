@@ -118,15 +118,6 @@ class LabelStudioClient:
         }
         return {int(task["id"]) for task in self._pages(params)}
 
-    def annotations(self, task_id: int) -> list[Json]:
-        """All annotations of one task, skipped ones included; empty when the task is gone."""
-        try:
-            return cast(list[Json], self._http.call("GET", f"api/tasks/{task_id}/annotations/"))
-        except LabelStudioRefused as error:
-            if error.status == 404:
-                return []
-            raise
-
     def next_task(self, project_id: int) -> Json | None:
         """The task that Label Studio would hand to our user now; None when there is none left."""
         try:
