@@ -74,8 +74,13 @@ class LearnRun:
         if waiting:
             return "not_ready", waiting
         if current is not None and not (force or self._due(current, content, teacher)):
-            return self._fill(current, tasks, dataset, raw, teacher)
-        return self._learn(current, tasks, dataset, raw, teacher, content)
+            outcome = self._fill(current, tasks, dataset, raw, teacher)
+        else:
+            outcome = self._learn(current, tasks, dataset, raw, teacher, content)
+        with self._timed("review"):
+            # Also when nothing was learnt: a person may have decided, and the tab should say so at once.
+            self.counts["flags_written"] = show_flags(self.db, self.client, self.project, self.control)
+        return outcome
 
     # -- reading what is there -----------------------------------------------------------------------
 
@@ -174,9 +179,7 @@ class LearnRun:
         else:
             self._publish(current, dataset, learned, kind, chosen, head, content, whole=whole)
             outcome = "published", learned.reasons.get("student", "")
-        with self._timed("review"):
-            update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
-            self.counts["flags_written"] = show_flags(self.db, self.client, self.project, self.control)
+        update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
         return outcome
 
     def _whole(self, current: Version | None, kind: str) -> bool:
