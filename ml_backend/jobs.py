@@ -44,6 +44,7 @@ def learn_project(project: str, force: bool = False) -> str:
         row = projects.find(services.db, project)
         if row is None or row.status not in {"wished", "connected"}:
             return "ignored"
+        before = _last_run(services, project)
         try:
             return _learn(services, connection, row, force=force)
         except ProjectGone as error:
@@ -56,9 +57,14 @@ def learn_project(project: str, force: bool = False) -> str:
             logger.warning("project %s: %s: %s", project, type(error).__name__, error)
             projects.change(services.db, project, problem=f"{type(error).__name__}: {error}")
             services.marks.count(f"learn:failed:{type(error).__name__}")
-            if not _failing(services, project):
+            if _last_run(services, project) != before and not _failing(services, project):
                 services.marks.mark(project)
             return "failed"
+
+
+def _last_run(services: Services, project: str) -> int | None:
+    """Number of the newest run; the same as before when nothing could even be begun."""
+    return next((run.run_id for run in versions.runs(services.db, project, 1)), None)
 
 
 def _failing(services: Services, project: str) -> bool:
