@@ -31,12 +31,13 @@ STEPS = ("sync", "decide", "embeddings", "learn", "checkpoint", "publish", "revi
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One request of the annotator: what, when it began and ended (seconds of the wall clock), its status."""
+    """One request of the annotator: what, when it began and ended (seconds of the wall clock), how it went."""
 
     what: str
     begun: float
     ended: float
     status: int
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,14 @@ def annotate(url: str, token: str, project: int, labels: dict[int, str], seconds
         def call(what: str, method: str, path: str, body: object = None) -> httpx.Response:
             begun = time.time()
             answer = client.request(method, path, json=body)
-            found.append(Timed(what, begun, time.time(), answer.status_code))
+            problem = "" if answer.is_success else answer.text[:200]
+            found.append(Timed(what, begun, time.time(), answer.status_code, problem))
             return answer
 
         while time.time() < deadline:
             answer = call("next", "GET", f"/api/projects/{project}/next")
             if answer.status_code != httpx.codes.OK:
-                return found
+                continue
             task = answer.json()
             held = task.get("predictions") or [{}]
             body = {
@@ -118,6 +120,7 @@ class Phases:
             self._seconds,
         )
         self.requests[name] = future.result()
+        self._settle()
         stop.set()
         if whole:
             always.join()
@@ -130,8 +133,7 @@ class Phases:
             and (version := versions.find(db, key, run.version)) is not None
         ]
 
-    def settle(self) -> None:
-        """Wait until the worker has nothing to do."""
+    def _settle(self) -> None:
         wait_until(
             "the worker is done", lambda: is_quiet(self._stack, self._filled.project.key), 600, every_s=0.5
         )
@@ -152,6 +154,8 @@ def step_table(phases: Phases) -> bool:
         cells = [f"{np.median([p.run.seconds.get(step, 0.0) for p in found]):.2f}" for step in STEPS]
         met &= max(total) <= TARGET_S
         rows.append((name, len(found), *cells, f"{np.median(total):.1f}", f"{max(total):.1f}"))
+        worst = max(found, key=lambda publication: publication.to_head)
+        say(f"{name}, slowest run: {worst.to_head:.1f} s to the new head, steps {worst.run.seconds}")
     columns = ("median seconds", "runs", *STEPS, "to new head", "slowest")
     show("From the start of a learn run to the new head of the queue", columns, rows)
     return met
@@ -174,6 +178,10 @@ def annotator_table(phases: Phases) -> None:
                 cells += [len(seconds), *percentiles(seconds)]
             failed = sum(not 200 <= r.status < 300 for r in mine)
             rows.append((f"{name}{', while publishing' if met else ''}", *cells, failed))
+        for bad in (r for r in requests if not 200 <= r.status < 300):
+            say(
+                f"{name}: {bad.what} answered {bad.status} after {bad.ended - bad.begun:.1f} s: {bad.problem}"
+            )
     columns = ("phase", "submits", "p50 ms", "p99", "max", "nexts", "p50 ms", "p99", "max", "failed")
     show("What the annotator waits for", columns, rows)
 
@@ -195,9 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         filled = fill_project(stack, pool, args.labelled)
         phases = Phases(stack, filled, client, args.seconds)
         phases.run("head published", whole=False)
-        phases.settle()
         phases.run("all tasks published", whole=True)
-        phases.settle()
         # The webhook still arrives, and is refused within the same milliseconds.
         projects.change(stack.services.db, filled.project.key, status="disconnected")
         phases.run("nothing learnt", whole=False)
