@@ -30,6 +30,7 @@ REASON = "ale_review_reason"
 FIELDS = (STATUS, SCORE, CURRENT, SUGGESTED, REASON)
 SUGGESTION_VERSION = "review"
 
+GESTURES = "Wrong? Right key. Right? Its key twice. Then Ctrl+Enter."
 REASON_CHARS = 120  # more is cut in the tab's three lines
 SCORE_MOVED = 0.1  # a smaller change of a shown score is not worth a write
 
@@ -116,12 +117,17 @@ def _raise(
     moved = flag.status != "suspect" or flag.suggested != suggested or flag.given != given
     if moved or abs(flag.score - issue.score) > SCORE_MOVED:
         flag.shown = False
-        flag.score, flag.reason = round(issue.score, 3), issue.reason[:REASON_CHARS]
+        flag.score, flag.reason = round(issue.score, 3), told(issue.reason)
     if flag.status != "suspect":
         flag.flagged_at, flag.decided_at, flag.decided_by = datetime.now(UTC), None, None
     flag.status, flag.given, flag.suggested = "suspect", given, suggested
     flag.annotation_id, flag.values = annotation.annotation_id, annotation.values
     flag.annotation_updated_at, flag.text_hash = annotation.updated_at, task.text_hash or ""
+
+
+def told(reason: str) -> str:
+    """What the reviewer reads: why the label is doubted, and the two ways to answer; at most 120 characters."""
+    return f"{reason[: REASON_CHARS - len(GESTURES) - 2].rstrip('. ')}. {GESTURES}"
 
 
 def show_flags(db: Database, client: LabelStudioClient, project: Project, control: Control) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from ale.reasons import MAX_CHARS
 from ale.types import LabelIssue, LabelSpace
 from ml_backend.dataset import build_dataset
 from ml_backend.identity import ProjectKey
-from ml_backend.review_flags import REASON_CHARS, decide, flags, update_flags
+from ml_backend.review_flags import REASON_CHARS, decide, flags, told, update_flags
 from ml_backend.store import mirror, projects
 from ml_backend.store.database import Database
 from ml_backend.store.mirror import TaskSeen
@@ -175,3 +176,14 @@ def test_a_small_move_of_the_score_is_not_written_again(mirrored: Mirror) -> Non
     mirrored.learn(replace(ISSUE, score=0.6))
     assert mirrored.flag is not None
     assert (mirrored.flag.shown, mirrored.flag.score) == (False, 0.6)
+
+
+def test_reason_names_both_gestures_and_fits_the_column() -> None:
+    """What a reviewer reads holds the whole reason and both ways to answer, within 120 characters."""
+    longest = "Model says " + "x" * 28 + " (0.66); teacher agrees"
+    text = told(longest[:MAX_CHARS])
+    assert text.startswith(longest[:MAX_CHARS])
+    assert "Right key" in text
+    assert "twice" in text
+    assert "Ctrl+Enter" in text
+    assert len(text) <= 120
