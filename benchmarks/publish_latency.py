@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -31,13 +33,12 @@ STEPS = ("sync", "decide", "embeddings", "learn", "checkpoint", "publish", "revi
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One request of the annotator: what, when it began and ended (seconds of the wall clock), how it went."""
+    """One request of the annotator: what, when it began and ended (seconds of the wall clock), its status."""
 
     what: str
     begun: float
     ended: float
     status: int
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,7 @@ def annotate(url: str, token: str, project: int, labels: dict[int, str], seconds
         def call(what: str, method: str, path: str, body: object = None) -> httpx.Response:
             begun = time.time()
             answer = client.request(method, path, json=body)
-            problem = "" if answer.is_success else answer.text[:200]
-            found.append(Timed(what, begun, time.time(), answer.status_code, problem))
+            found.append(Timed(what, begun, time.time(), answer.status_code))
             return answer
 
         while time.time() < deadline:
@@ -143,6 +143,12 @@ class Phases:
             projects.change(self._stack.services.db, self._filled.project.key, full_publish_at=None)
 
 
+def errors_in(log: Path) -> Counter[str]:
+    """The last lines of the tracebacks in Label Studio's log."""
+    lines = log.read_text(errors="replace").splitlines()
+    return Counter(line[:160] for line in lines if re.match(r"[\w.]+(Error|Exception|DoesNotExist)\b", line))
+
+
 def step_table(phases: Phases) -> bool:
     """Print seconds by step; whether every new head came in time."""
     rows = []
@@ -179,9 +185,7 @@ def annotator_table(phases: Phases) -> None:
             failed = sum(not 200 <= r.status < 300 for r in mine)
             rows.append((f"{name}{', while publishing' if met else ''}", *cells, failed))
         for bad in (r for r in requests if not 200 <= r.status < 300):
-            say(
-                f"{name}: {bad.what} answered {bad.status} after {bad.ended - bad.begun:.1f} s: {bad.problem}"
-            )
+            say(f"{name}: {bad.what} answered {bad.status} after {bad.ended - bad.begun:.1f} s")
     columns = ("phase", "submits", "p50 ms", "p99", "max", "nexts", "p50 ms", "p99", "max", "failed")
     show("What the annotator waits for", columns, rows)
 
@@ -207,8 +211,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The webhook still arrives, and is refused within the same milliseconds.
         projects.change(stack.services.db, filled.project.key, status="disconnected")
         phases.run("nothing learnt", whole=False)
+        errors = errors_in(stack.logs / "ls.log")
     met = step_table(phases)
     annotator_table(phases)
+    for error, times in errors.most_common(5):
+        print(f"Label Studio's log, {times} times: {error}")
     labels = len({text.label for text in pool})
     print(
         f"{args.tasks} tasks, {labels} labels, target {TARGET_S:.0f} s: {'met' if met else 'MISSED'}; {load()}"
