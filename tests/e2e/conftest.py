@@ -16,6 +16,7 @@ from ml_backend.ports import free_port
 from ml_backend.settings import load_settings
 from ml_backend.supervisor import Supervisor
 from tests.e2e.label_studio import LabelStudioUnderTest
+from tests.e2e.loop import Ale, NewLoop, loops_of, running_ale
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +52,20 @@ def label_studio(
         )
         client = LabelStudioClient(settings)
         yield LabelStudioUnderTest(url, account.email, account.password, account.token, client)
+
+
+@pytest.fixture(scope="session")
+def ale(label_studio: LabelStudioUnderTest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ale]:
+    """Redis, web process (with a password) and worker, shared by the session's tests."""
+    folder = tmp_path_factory.mktemp("ale")
+    with running_ale(
+        label_studio, folder, BASIC_AUTH_USER="label-studio", BASIC_AUTH_PASS="a-password-for-tests"
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def new_loop(ale: Ale, request: pytest.FixtureRequest) -> Iterator[NewLoop]:
+    """Makes projects of the test's own; at its end ALE forgets about them."""
+    with loops_of(ale, request.node.name) as new:
+        yield new
