@@ -170,14 +170,13 @@ class LearnRun:
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
         kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
         found = places(dataset, learned)
-        whole = self._whole(current, kind)
-        chosen = self._chosen(found, tasks, whole=whole)
+        now, later = self._split(found, tasks, whole=self._whole(current, kind), first=current is None)
         head = head_fingerprint(found[: learned.ranking.queue])
-        if current is not None and not whole and current.head == head and not any(p.new for p in chosen):
+        if current is not None and not later and current.head == head and not any(p.new for p in now):
             projects.change(self.db, self.project.key, content_hash=content)
             outcome = "unchanged", "the head of the queue stayed as it was"
         else:
-            self._publish(current, dataset, learned, kind, chosen, head, content, whole=whole)
+            self._publish(current, dataset, learned, kind, now, later, head, content)
             outcome = "published", learned.reasons.get("student", "")
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
         return outcome
@@ -193,16 +192,27 @@ class LearnRun:
             or datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s)
         )
 
-    def _chosen(self, found: list[Place], tasks: list[Task], *, whole: bool) -> list[Place]:
+    def _split(
+        self, found: list[Place], tasks: list[Task], *, whole: bool, first: bool
+    ) -> tuple[list[Place], list[Place]]:
+        """What has to be there before the flip (the head of the queue and what is new), and what may follow.
+
+        Before the first flip all of it: a page that opens a task without any prediction asks /predict, and
+        Label Studio would store a second row for it.
+        """
         silent = [
             Place(t.task_id, None, None, 1.0, new=t.placed_in is None)
             for t in tasks
             if t.text_hash is None and not t.is_labeled
         ]
         everything = found + silent
-        return (
-            everything if whole else [p for i, p in enumerate(everything) if i < self.settings.batch or p.new]
+        if first:
+            return everything, []
+        now = [p for i, p in enumerate(everything) if i < self.settings.batch or p.new]
+        later = (
+            [p for i, p in enumerate(everything) if i >= self.settings.batch and not p.new] if whole else []
         )
+        return now, later
 
     def _publish(
         self,
@@ -210,11 +220,10 @@ class LearnRun:
         dataset: Dataset,
         learned: Learned,
         kind: str,
-        chosen: list[Place],
+        now: list[Place],
+        later: list[Place],
         head: str,
         content: str,
-        *,
-        whole: bool,
     ) -> None:
         with self._timed("checkpoint"):
             version = build_version(
@@ -231,18 +240,21 @@ class LearnRun:
                 answers=self.counts.get("teacher_answers", 0),
                 unique=f"{self.fence}:{content}",
             )
+        self.counts |= {
+            "version": version.version,
+            "rows": len(now) + len(later),
+            "whole": not current or bool(later),
+        }
+        there = (self.db, self.client, self.project, version)
         with self._timed("publish"):
-            publishing.publish(
-                self.db,
-                self.client,
-                self.project,
-                version,
-                rows_of(chosen, self.control, self.space, version.version),
-                fence=self.fence,
-                content_hash=content,
-                whole=whole,
-            )
-        self.counts |= {"version": version.version, "rows": len(chosen), "whole": whole}
+            rows = rows_of(now, self.control, self.space, version.version)
+            publishing.publish(*there, rows, fence=self.fence, content_hash=content)
+        if later:
+            with self._timed("extend"):
+                rows = rows_of(later, self.control, self.space, version.version)
+                publishing.extend(*there, rows, fence=self.fence)
+        if later or current is None:
+            projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         keep = frozenset({version.version, current.version} if current else {version.version})
         prune(self.settings.checkpoints, self.project.key, self.settings.keep_versions, keep)
 

@@ -3,6 +3,9 @@
 Label Studio serves by `score` among the predictions whose version is `project.model_version`. A version is
 imported whole in the background and takes effect with one PATCH; a run that dies in between leaves the
 version before in force, and its rows are cleaned up as never having been in force.
+
+Of a version that covers the whole pool only the head of the queue is waited for: the rest follows after the
+flip, in calls that stay short, since Label Studio on SQLite has one writer and annotators wait behind it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from time import monotonic
 
 from ale.errors import AleError, LabelStudioRefused, PublishError, Superseded
 from ml_backend.label_studio import Json, LabelStudioClient
@@ -20,7 +24,9 @@ from ml_backend.store.schema import Project, Version
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"^ale-(\d+)-[0-9a-f]{4}$")
-CALL = 5_000  # rows per import call; one big call is far cheaper than many small ones
+CALL = 5_000  # rows per import call; without Label Studio's fast import one big call is far cheaper
+SHORT_CALL = 500
+FAST_S = 2.0  # a short call below this says that the fast import is on, and short calls cost nothing more
 
 
 def version_name(db: Database, client: LabelStudioClient, project: Project, content: str) -> tuple[int, str]:
@@ -44,7 +50,6 @@ def publish(
     *,
     fence: int,
     content_hash: str,
-    whole: bool,
 ) -> None:
     """Put `version` with these rows in force. Raises PublishError or Superseded; then nothing has changed.
 
@@ -57,13 +62,45 @@ def publish(
         _check_config(client, project)
         if rows:
             client.update_project(project.project_id, model_version=version.version)
-        versions.put_in_force(db, project.key, version.version, fence, content_hash, whole=whole)
+        versions.put_in_force(db, project.key, version.version, fence, content_hash)
     except AleError:
         versions.change(db, project.key, version.version, state="discarded")
         raise
-    versions.change(db, project.key, version.version, rows=len(rows))
-    mirror.place_tasks(db, project.key, [int(row["task"]) for row in rows], version.version)
+    _placed(db, project, version, rows)
     logger.info("project %s: %s in force, %d predictions", project.key, version.version, len(rows))
+
+
+def extend(
+    db: Database,
+    client: LabelStudioClient,
+    project: Project,
+    version: Version,
+    rows: Sequence[Json],
+    *,
+    fence: int,
+) -> None:
+    """Add the rest of the pool to the version in force. Raises PublishError or Superseded; what was added stays.
+
+    A task that is not reached keeps the prediction of an older version and comes with the next such round.
+    """
+    placed = client.task_ids_with_version(project.project_id, version.version)
+    rest = [row for row in rows if row["task"] not in placed]
+    size = SHORT_CALL
+    while rest:
+        check_fence(db, project.key, fence)
+        part, rest = rest[:size], rest[size:]
+        started = monotonic()
+        _import(client, project, version.version, part, discard=False)
+        _placed(db, project, version, part)
+        if size == SHORT_CALL and monotonic() - started > FAST_S:
+            size = CALL
+    logger.info("project %s: %s covers the whole pool", project.key, version.version)
+
+
+def _placed(db: Database, project: Project, version: Version, rows: Sequence[Json]) -> None:
+    version.rows = (version.rows or 0) + len(rows)
+    versions.change(db, project.key, version.version, rows=version.rows)
+    mirror.place_tasks(db, project.key, [int(row["task"]) for row in rows], version.version)
 
 
 def fill(
@@ -79,7 +116,7 @@ def fill(
     missing = [row for row in rows if row["task"] not in placed]
     _import(client, project, version.version, missing, discard=False)
     mirror.place_tasks(db, project.key, [int(row["task"]) for row in rows], version.version)
-    versions.change(db, project.key, version.version, rows=version.rows + len(missing))
+    _placed(db, project, version, missing)
     return len(missing)
 
 

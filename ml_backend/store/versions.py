@@ -35,15 +35,11 @@ def change(db: Database, project: str, version: str, **values: object) -> None:
         )
 
 
-def put_in_force(
-    db: Database, project: str, version: str, fence: int, content_hash: str, *, whole: bool
-) -> None:
+def put_in_force(db: Database, project: str, version: str, fence: int, content_hash: str) -> None:
     """Make `version` the one that /setup and /predict answer with; raises Superseded for an older run."""
     now = datetime.now(UTC)
     with db.session() as session:
         values: dict[str, object] = {"version": version, "content_hash": content_hash, "updated_at": now}
-        if whole:
-            values["full_publish_at"] = now
         flipped = session.execute(
             update(Project).where(Project.key == project, Project.fence == fence).values(**values)
         )
