@@ -134,11 +134,11 @@ def test_put_in_force_obeys_the_fence(db: Database) -> None:
         check_fence(db, str(KEY), older)
     check_fence(db, str(KEY), newer)
     with pytest.raises(Superseded):
-        versions.put_in_force(db, str(KEY), "ale-1-aaaa", older, "h", whole=True)
+        versions.put_in_force(db, str(KEY), "ale-1-aaaa", older, "h")
     assert projects.get(db, KEY).version is None
     assert {v.state for v in versions.every(db, str(KEY))} == {"building"}
-    versions.put_in_force(db, str(KEY), "ale-1-aaaa", newer, "h", whole=True)
-    versions.put_in_force(db, str(KEY), "ale-2-bbbb", newer, "i", whole=False)
+    versions.put_in_force(db, str(KEY), "ale-1-aaaa", newer, "h")
+    versions.put_in_force(db, str(KEY), "ale-2-bbbb", newer, "i")
     row = projects.get(db, KEY)
     assert (row.version, row.content_hash) == ("ale-2-bbbb", "i")
     assert [v.state for v in versions.every(db, str(KEY))] == ["in_force", "superseded"]
