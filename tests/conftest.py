@@ -14,6 +14,9 @@ from ml_backend.ports import free_port
 from ml_backend.redis_server import answers, find_redis_server
 from ml_backend.settings import Settings
 from ml_backend.wiring import Services, build_services
+from tests.e2e.fixtures import ale, label_studio, label_studio_program, new_loop
+
+__all__ = ["ale", "label_studio", "label_studio_program", "new_loop"]
 
 
 @pytest.fixture(scope="session")

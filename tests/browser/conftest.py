@@ -11,10 +11,7 @@ import pytest
 from playwright.sync_api import Browser, StorageState, expect, sync_playwright
 
 from tests.browser.pages import NARROWEST, PATIENCE_MS, LabelStudioPages
-from tests.e2e.conftest import ale, label_studio, label_studio_program, new_loop
 from tests.e2e.label_studio import LabelStudioUnderTest
-
-__all__ = ["ale", "label_studio", "label_studio_program", "new_loop"]
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")

@@ -43,7 +43,7 @@ def test_a_suspected_error_is_fixed_or_confirmed_by_keyboard_and_stays_settled(
     """
     meant = messages(36)
     given = [Message(m.text, other_than(m.label)) if n in {1, 15} else m for n, m in enumerate(meant)]
-    loop = new_loop(messages(24, start=500))
+    loop = new_loop(messages(24))
     unlabelled = sorted(loop.truth)
     ids = loop.add_labelled(given)
     loop.start()

@@ -1,4 +1,7 @@
-"""A real Label Studio for the tests, started by the same code as the demo."""
+"""A real Label Studio for the tests, started by the same code as the demo, and an ALE beside it.
+
+tests/conftest.py hands these to the tests in e2e and in browser: one server for the whole session.
+"""
 
 from __future__ import annotations
 
