@@ -48,6 +48,8 @@ def test_connecting_twice_leaves_one_of_each(new_loop: NewLoop) -> None:
 
     hook = loop.ale.client.webhooks(loop.project_id)[0]
     loop.ask("PATCH", f"webhooks/{hook['id']}/", json={"headers": {}, "is_active": False, "actions": []})
+    secretless = {"project": loop.project_id, "url": hook["url"], "send_for_all_actions": True}
+    loop.ask("POST", "webhooks/", json=secretless)
     loop.ask("PATCH", f"projects/{loop.project_id}/", json={"sampling": "Sequential sampling"})
     loop.ask("PATCH", f"projects/{loop.project_id}/", json={"show_collab_predictions": False})
     loop.connect()

@@ -177,11 +177,15 @@ def test_with_a_short_grace_old_rows_go_and_those_in_force_stay(
     loop.start()
     first = loop.version
     assert first is not None
-    for task_id in loop.order()[:2]:
+    todo = loop.order()[:2]
+    assert len(todo) == 2
+    for task_id in todo:
         loop.annotate(task_id)
         loop.learn()
     last = loop.version
+    assert last != first
     rows = loop.predictions(last)
+    assert len(rows) >= fragile.settings.batch
 
     def gone() -> bool:
         theirs = fragile.client.model_versions(loop.project_id)
