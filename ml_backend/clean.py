@@ -30,7 +30,8 @@ def clean_step(db: Database, client: LabelStudioClient, settings: Settings, proj
     theirs = client.model_versions(project.project_id)
     for name in [name for name in due if name not in theirs]:
         versions.change(db, project.key, name, state="cleaned", rows=0)
-    due &= set(theirs)
+    # What the project names is being served, whatever our tables say.
+    due = due & set(theirs) - {str(client.project(project.project_id)["model_version"])}
     settled = _settled_tasks(db, settings, project) if SUGGESTION_VERSION in theirs else set()
     if not due and not settled:
         return 0
@@ -54,8 +55,14 @@ def clean_step(db: Database, client: LabelStudioClient, settings: Settings, proj
 def _discard_unfinished(db: Database, project: Project) -> None:
     """Versions of runs that died before the flip were never in force."""
     for version in versions.every(db, project.key):
-        if version.state == "building" and not _running(db, project, version.created_at):
+        if version.state not in {"building", "flipping"} or _running(db, project, version.created_at):
+            continue
+        if version.state == "building":
             versions.change(db, project.key, version.version, state="discarded")
+        else:  # it may have been in force in Label Studio: pages may hold its rows
+            versions.change(
+                db, project.key, version.version, state="superseded", superseded_at=datetime.now(UTC)
+            )
 
 
 def _running(db: Database, project: Project, since: datetime) -> bool:

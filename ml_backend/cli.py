@@ -156,7 +156,7 @@ def status(json_output: AsJson = False) -> None:
     from ml_backend.status import overview
     from ml_backend.wiring import build_services
 
-    services = build_services(load_settings(), redis_timeout_s=1.0)
+    services = build_services(load_settings(), redis_timeout_s=1.0, redis_needed=False)
     seen = overview(services.db, services.marks)
     if json_output:
         typer.echo(json.dumps(seen, indent=2))
@@ -174,6 +174,8 @@ def train(project: ProjectId) -> None:
 
     settings = load_settings()
     row = _connected(project)
+    if row.status != "connected":
+        raise ConfigurationError(f"project {project} is {row.status}: run `ale connect {project}` first")
     queued = enqueue_learn(connect_redis(resolve_redis_url(settings)), row.key, row.fence + 1, force=True)
     typer.echo("A learn run is queued." if queued else "A learn run is queued already.")
 

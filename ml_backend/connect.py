@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from ale.errors import LabelStudioError, LabelStudioRefused
+from ale.errors import LabelStudioError, LabelStudioRefused, ProjectGone
 from ml_backend.auth import WEBHOOK_HEADER
 from ml_backend.controls import find_control
 from ml_backend.identity import ProjectKey, normalise_url
 from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.settings import Settings
-from ml_backend.store import projects
+from ml_backend.store import mirror, projects
 from ml_backend.store.schema import Project
 from ml_backend.tabs import ensure_tabs
 from ml_backend.wiring import Services
@@ -59,7 +58,7 @@ def connect_project(services: Services, project_id: int, *, paid: bool = True) -
     url = ours[0]["url"].rstrip("/") if ours else services.settings.url
     # The webhook first: Label Studio then adds no secretless one of its own with the backend.
     webhook = _ensure_webhook(services.settings, client, key, url, steps)
-    if row.status != "connected":
+    if row.status != "connected" and not row.previous_sampling:
         projects.change(services.db, key, previous_sampling=str(theirs["sampling"]))
     backend_id = int(ours[0]["id"]) if ours else _add_backend(services.settings, client, project_id, steps)
     _delete_secretless(services.settings, client, key, webhook, steps)
@@ -83,9 +82,13 @@ def connect_project(services: Services, project_id: int, *, paid: bool = True) -
 def disconnect_project(services: Services, project_id: int) -> list[str]:
     """Undo what connecting did; annotations and predictions stay. What was undone, for the user to read."""
     client = LabelStudioClient(services.settings)
-    theirs = client.project(project_id)
+    try:
+        theirs = client.project(project_id)
+    except ProjectGone:
+        return _forget_gone(services, project_id)
     key = ProjectKey.from_project(services.settings.label_studio_url, project_id, theirs["created_at"])
-    row = projects.find(services.db, key)
+    row = projects.get(services.db, key)
+    projects.next_fence(services.db, key)  # a run that is under way discards itself
     projects.change(services.db, key, status="disconnected", version=None)
     services.marks.forget(str(key))
     steps = []
@@ -97,11 +100,11 @@ def disconnect_project(services: Services, project_id: int) -> list[str]:
         if is_our_hook(services.settings, hook, key):
             client.delete_webhook(int(hook["id"]))
             steps.append("webhook removed")
-    for view_id in (row.review_view_id, row.unsure_view_id) if row else ():
+    for view_id in (row.review_view_id, row.unsure_view_id):
         if view_id is not None:
             client.delete_view(view_id)
             steps.append("tab removed")
-    before = (row.previous_sampling if row else "") or "Sequential sampling"
+    before = row.previous_sampling or "Sequential sampling"
     client.update_project(project_id, sampling=before, model_version="")
     steps.append(f"order set back to {before}")
     projects.change(
@@ -112,17 +115,25 @@ def disconnect_project(services: Services, project_id: int) -> list[str]:
         review_view_id=None,
         unsure_view_id=None,
         content_hash="",
+        previous_sampling="",
     )
     return steps
 
 
+def _forget_gone(services: Services, project_id: int) -> list[str]:
+    """Label Studio has no such project any more: what is left is ours to forget."""
+    row = projects.find_by_id(services.db, services.settings.label_studio_url, project_id)
+    if row is None:
+        raise ProjectGone(f"project {project_id} is known neither to Label Studio nor here")
+    projects.change(services.db, row.key, status="gone", version=None)
+    mirror.forget_project(services.db, row.key)
+    services.marks.forget(row.key)
+    return ["the project is gone from Label Studio; its texts and labels are forgotten here"]
+
+
 def is_ours(settings: Settings, url: str) -> bool:
-    """Whether an address in Label Studio means this ALE: ALE_URL, or another name of the same loopback port."""
-    ours, theirs = urlsplit(normalise_url(settings.url)), urlsplit(normalise_url(url))
-    if ours == theirs:
-        return True
-    loopback = {"localhost", "127.0.0.1", "::1"}
-    return ours.hostname in loopback and theirs.hostname in loopback and ours.port == theirs.port
+    """Whether an address in Label Studio means this ALE: ALE_URL, by whatever name of loopback."""
+    return normalise_url(settings.url) == normalise_url(url)
 
 
 def is_our_hook(settings: Settings, hook: Json, key: ProjectKey) -> bool:
@@ -157,11 +168,18 @@ def _ensure_webhook(
     first = hooks[0] if hooks else None
     if first is None:
         steps.append("webhook registered with its secret")
-    elif any(first.get(name) != value for name, value in wanted.items() if name != "project"):
+    elif any(_other(first.get(name), value) for name, value in wanted.items() if name != "project"):
         steps.append("webhook put right")
     else:
         return int(first["id"])
     return int(_understood(lambda: client.save_webhook(wanted, int(first["id"]) if first else None))["id"])
+
+
+def _other(theirs: object, ours: object) -> bool:
+    """Label Studio gives lists back in an order of its own."""
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return sorted(theirs) != sorted(ours)
+    return theirs != ours
 
 
 def _delete_secretless(

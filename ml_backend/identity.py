@@ -13,9 +13,15 @@ from urllib.parse import urlsplit
 
 
 def normalise_url(url: str) -> str:
-    """The address in lower case, without a trailing slash, query or fragment."""
+    """The address in lower case, without a trailing slash, query or fragment; one name for loopback.
+
+    `localhost` and `127.0.0.1` are one Label Studio: two names for it must not give two loops on a project.
+    """
     parts = urlsplit(url.strip())
-    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+    host = "127.0.0.1" if parts.hostname in {"localhost", "::1"} else (parts.hostname or "")
+    host = f"[{host}]" if ":" in host else host
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme.lower()}://{host}{port}{parts.path.rstrip('/')}"
 
 
 def created_seconds(value: str | datetime) -> int:

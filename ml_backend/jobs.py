@@ -12,7 +12,7 @@ from ale.types import LabelSpace
 from ml_backend.adopt import adopt
 from ml_backend.clean import clean_step
 from ml_backend.controls import Control, find_control
-from ml_backend.identity import ProjectKey
+from ml_backend.identity import ProjectKey, normalise_url
 from ml_backend.instructions import plain_text
 from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.learn import LearnRun
@@ -21,9 +21,10 @@ from ml_backend.lock import single_flight
 from ml_backend.marks import connect_redis
 from ml_backend.queues import CLEAN, TEACH, end_chain, enqueue_chain
 from ml_backend.redis_server import resolve_redis_url
+from ml_backend.review_flags import SHOWN_PER_RUN
 from ml_backend.runs import recorded
 from ml_backend.settings import load_settings
-from ml_backend.store import projects, versions
+from ml_backend.store import mirror, projects, versions
 from ml_backend.store.schema import Project
 from ml_backend.teach import teach_step
 from ml_backend.wiring import Services, build_services
@@ -42,14 +43,15 @@ def learn_project(project: str, force: bool = False) -> str:
             services.marks.mark(project)
             return "busy"
         row = projects.find(services.db, project)
-        if row is None or row.status not in {"wished", "connected"}:
+        if row is None or row.status not in {"wished", "connected"} or not _ours(services, row):
             return "ignored"
         before = _last_run(services, project)
         try:
             return _learn(services, connection, row, force=force)
         except ProjectGone as error:
             logger.info("project %s: gone (%s)", project, error)
-            projects.change(services.db, project, status="gone", problem=str(error))
+            projects.change(services.db, project, status="gone", problem=str(error), version=None)
+            mirror.forget_project(services.db, project)
             services.marks.forget(project)
             return "gone"
         except AleError as error:
@@ -60,6 +62,11 @@ def learn_project(project: str, force: bool = False) -> str:
             if _last_run(services, project) != before and not _failing(services, project):
                 services.marks.mark(project)
             return "failed"
+
+
+def _ours(services: Services, row: Project) -> bool:
+    """Whether the project lives on the Label Studio that the settings name now."""
+    return row.server == normalise_url(services.settings.label_studio_url)
 
 
 def _last_run(services: Services, project: str) -> int | None:
@@ -94,6 +101,8 @@ def _learn(services: Services, connection: redis.Redis, row: Project, *, force: 
     )
     outcome = recorded(run, theirs, force=force)
     services.marks.count(f"learn:{outcome}")
+    if run.counts.get("flags_written", 0) >= SHOWN_PER_RUN:
+        services.marks.mark(row.key)  # more are waiting
     if run.teach_more:
         enqueue_chain(connection, TEACH, row.key)
     enqueue_chain(connection, CLEAN, row.key)
@@ -129,9 +138,16 @@ def clean_project(project: str) -> str:
     """One step of deleting prediction rows that no open page can hold any more."""
     services, connection = _open()
     row = projects.find(services.db, project)
-    if row is None or row.status == "gone":
+    if row is None or row.status == "gone" or not _ours(services, row):
         return "ignored"
-    left = clean_step(services.db, LabelStudioClient(services.settings), services.settings, row)
+    try:
+        left = clean_step(services.db, LabelStudioClient(services.settings), services.settings, row)
+    except AleError as error:
+        # Superseded rows do no harm; the next learn run starts another round.
+        logger.warning("project %s: clean: %s: %s", project, type(error).__name__, error)
+        services.marks.count(f"clean:failed:{type(error).__name__}")
+        end_chain(connection, CLEAN, project)
+        return "failed"
     if left:
         enqueue_chain(connection, CLEAN, project, next_step=True)
     else:

@@ -85,8 +85,9 @@ class LabelStudioHttp:
             ) from error
         if response.is_success:
             return answer
+        hint = " (check LABEL_STUDIO_API_KEY)" if response.status_code == 401 else ""
         raise LabelStudioRefused(
-            response.status_code, f"{method} {path}: HTTP {response.status_code}: {_detail(answer)}"
+            response.status_code, f"{method} {path}: HTTP {response.status_code}: {_detail(answer)}{hint}"
         )
 
 

@@ -77,6 +77,9 @@ class LearnRun:
             outcome = self._fill(current, tasks, dataset, raw, teacher)
         else:
             outcome = self._learn(current, tasks, dataset, raw, teacher, content)
+        if outcome[0] != "published":
+            theirs = self.client.project(self.project.project_id) if outcome[0] == "filled" else theirs
+            self.counts["order_put_right"] = publishing.hold_order(self.client, self.project, theirs)
         with self._timed("review"):
             # Also when nothing was learnt: a person may have decided, and the tab should say so at once.
             self.counts["flags_written"] = show_flags(self.db, self.client, self.project, self.control)

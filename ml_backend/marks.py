@@ -84,11 +84,10 @@ class Marks:
         return {_text(project): float(at) - now for project, at in due}
 
     def forget(self, project: str) -> None:
-        """Remove all marks of a project that was disconnected."""
+        """Remove all marks of a project that was disconnected; its count goes on, since job ids hold it."""
         pipe = self._redis.pipeline()
         pipe.zrem(DUE, project)
         pipe.hdel(FIRST, project)
-        pipe.hdel(PAYLOAD, project)
         pipe.execute()
 
     def count(self, what: str, by: int = 1) -> None:

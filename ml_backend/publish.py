@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from time import monotonic
 
 from ale.errors import AleError, LabelStudioRefused, PublishError, Superseded
@@ -60,11 +61,17 @@ def publish(
         _import(client, project, version.version, rows)
         check_fence(db, project.key, fence)
         _check_config(client, project)
+    except AleError:
+        versions.change(db, project.key, version.version, state="discarded")
+        raise
+    # From here on a page may hold a row of it, whatever happens to us or to the answer of the PATCH.
+    versions.change(db, project.key, version.version, state="flipping")
+    try:
         if rows:
             client.update_project(project.project_id, model_version=version.version)
         versions.put_in_force(db, project.key, version.version, fence, content_hash)
     except AleError:
-        versions.change(db, project.key, version.version, state="discarded")
+        versions.change(db, project.key, version.version, state="superseded", superseded_at=datetime.now(UTC))
         raise
     _placed(db, project, version, rows)
     logger.info("project %s: %s in force, %d predictions", project.key, version.version, len(rows))
@@ -97,6 +104,23 @@ def extend(
     logger.info("project %s: %s covers the whole pool", project.key, version.version)
 
 
+def hold_order(client: LabelStudioClient, project: Project, theirs: Json) -> bool:
+    """Put the version in force back into `project.model_version` where it is not there; True when it was not.
+
+    A flip whose answer was lost, a project setting that was switched off and on, or a backend's title leave
+    another value, and with it a random order. A version that is not ours was chosen by somebody: it stays.
+    """
+    now = str(theirs["model_version"] or "")
+    if project.version is None or now == project.version:
+        return False
+    known = client.model_versions(project.project_id)
+    if project.version not in known or (now in known and not NAME.match(now)):
+        return False
+    client.update_project(project.project_id, model_version=project.version)
+    logger.info("project %s: model_version was %r, set back to %s", project.key, now, project.version)
+    return True
+
+
 def _placed(db: Database, project: Project, version: Version, rows: Sequence[Json]) -> None:
     version.rows = (version.rows or 0) + len(rows)
     versions.change(db, project.key, version.version, rows=version.rows)
@@ -123,8 +147,8 @@ def fill(
 def check_fence(db: Database, project: str, fence: int) -> None:
     """Raise Superseded unless `fence` is the newest ticket of the project."""
     row = projects.find(db, project)
-    if row is None or row.fence != fence:
-        raise Superseded(f"a newer learn run than number {fence} has started")
+    if row is None or row.fence != fence or row.status != "connected":
+        raise Superseded(f"a newer learn run than number {fence} has started, or the project is disconnected")
 
 
 def _check_config(client: LabelStudioClient, project: Project) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from ale.errors import PublishError
 from ale.types import LabelIssue, LabelSpace
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset
@@ -32,6 +33,7 @@ SUGGESTION_VERSION = "review"
 
 GESTURES = "Wrong? Right key. Right? Its key twice. Then Ctrl+Enter."
 REASON_CHARS = 120  # more is cut in the tab's three lines
+SHOWN_PER_RUN = 25
 SCORE_MOVED = 0.1  # a smaller change of a shown score is not worth a write
 
 
@@ -54,6 +56,7 @@ def decide(db: Database, project: str, tasks: Iterable[Task], annotations: Itera
                 # What the person saved is what stays silent until it changes.
                 flag.values, flag.annotation_updated_at = annotation.values, annotation.updated_at
                 flag.decided_by = annotation.updated_by
+                flag.settled_label = annotation.label or ""
             settled += 1
     return settled
 
@@ -88,7 +91,7 @@ def update_flags(
             if annotation is None:
                 continue
             flag = flags.get(human.task_id)
-            if flag is not None and _silent(flag, annotation, task):
+            if flag is not None and _silent(flag, human.label, task):
                 continue
             raised.add(human.task_id)
             if flag is None:
@@ -100,12 +103,11 @@ def update_flags(
                 _settle(flag, "withdrawn")
 
 
-def _silent(flag: ReviewFlag, annotation: Annotation, task: Task) -> bool:
-    """A person has decided on this very label of this very text."""
+def _silent(flag: ReviewFlag, label: str, task: Task) -> bool:
+    """A person has decided on this very label of this very text; another's agreement does not open it again."""
     return (
         flag.status in {"confirmed", "fixed"}
-        and flag.annotation_id == annotation.annotation_id
-        and flag.values == annotation.values
+        and flag.settled_label == label
         and flag.text_hash == task.text_hash
     )
 
@@ -136,8 +138,12 @@ def show_flags(db: Database, client: LabelStudioClient, project: Project, contro
     Fields are written before the status, so that a row never appears in the tab half-filled.
     """
     with db.session() as session:
+        # Decisions first, then the worst; each costs a few calls, and the next run waits behind them.
         waiting = session.scalars(
-            select(ReviewFlag).where(ReviewFlag.project == project.key, ReviewFlag.shown.is_(False))
+            select(ReviewFlag)
+            .where(ReviewFlag.project == project.key, ReviewFlag.shown.is_(False))
+            .order_by((ReviewFlag.status == "suspect").asc(), ReviewFlag.score.desc())
+            .limit(SHOWN_PER_RUN)
         ).all()
     suspects = [flag for flag in waiting if flag.status == "suspect"]
     values: dict[tuple[str, str | float], list[int]] = defaultdict(list)
@@ -154,28 +160,29 @@ def show_flags(db: Database, client: LabelStudioClient, project: Project, contro
         values[STATUS, flag.status].append(flag.task_id)
     for (field, value), task_ids in values.items():
         client.set_data_field(project.project_id, task_ids, field, value)
-    if suspects:
-        _show_suggestions(client, project, control, suspects)
+    _show_suggestions(client, project, control, [f for f in suspects if f.suggested != f.suggestion_shown])
     with db.session() as session:
         for flag in waiting:
             row = session.get(ReviewFlag, (project.key, flag.task_id))
             if row is not None and row.status == flag.status and row.score == flag.score:
                 row.shown = True
+                row.suggestion_shown = row.suggested if row.status == "suspect" else row.suggestion_shown
     return len(waiting)
 
 
 def _show_suggestions(
-    client: LabelStudioClient, project: Project, control: Control, flags: Sequence[ReviewFlag]
+    client: LabelStudioClient, project: Project, control: Control, changed: Sequence[ReviewFlag]
 ) -> None:
-    """The suggested label as a prediction tab beside the annotation; only where there is none yet."""
-    there = client.task_ids_with_version(project.project_id, SUGGESTION_VERSION)
+    """The suggested label as a prediction tab beside the annotation.
+
+    An older suggestion stays until clean-up, since a page may hold it; the data fields say the current one.
+    """
     rows = [
         to_prediction(flag.task_id, control, flag.suggested, flag.score, flag.score, SUGGESTION_VERSION)
-        for flag in flags
-        if flag.task_id not in there
+        for flag in changed
     ]
-    if rows:
-        client.import_predictions(project.project_id, rows)
+    if rows and client.import_predictions(project.project_id, rows) != len(rows):
+        raise PublishError("Label Studio did not take all suggestions of the review tab")
 
 
 def flags(db: Database, project: str) -> Sequence[ReviewFlag]:

@@ -26,7 +26,6 @@ class Settings(BaseSettings):
         frozen=True,
         extra="ignore",
         env_ignore_empty=True,
-        populate_by_name=True,
         arbitrary_types_allowed=True,
     )
 
@@ -173,8 +172,10 @@ def _generated_secret(path: Path) -> str:
 
 def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment; raises ConfigurationError that names variable, value and what is valid."""
+    # By alias only: a field's own name would let HOME, HOST, PORT or URL of the shell decide.
+    named = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
     try:
-        return Settings(**overrides)
+        return Settings(**named)
     except ValidationError as error:
         lines = [
             f"{'.'.join(map(str, item['loc']))}={_shown(item)}: {item['msg']}"

@@ -43,7 +43,7 @@ def sync(db: Database, client: LabelStudioClient, row: Project, project: Json, c
     if row.label_config != config:
         # Another field may hold the text and other values may be labels: read all of it again.
         if row.label_config:
-            mirror.forget_annotations(db, row.key)
+            mirror.reread_annotations(db, row.key)
         projects.change(db, row.key, label_config=config, synced_until="", counts_seen="")
         row.label_config, row.synced_until, row.counts_seen = config, "", ""
     client_rows = client.tasks(row.project_id, changed_after=_since(row.synced_until))

@@ -15,6 +15,7 @@ import redis
 from redis.exceptions import RedisError
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import SQLAlchemyError
 
 from ml_backend.logs import configure_logging
 from ml_backend.marks import Marks, connect_redis
@@ -53,7 +54,7 @@ class Timer:
 
     def reconcile(self) -> None:
         """Mark every project as changed, and give jobs of dead workers back to their queues."""
-        for row in projects.every(self._db, "connected", "wished"):
+        for row in projects.every(self._db, "connected", "wished", server=self._settings.label_studio_url):
             self._marks.mark(row.key)
         for name in ALL:
             StartedJobRegistry(name, connection=self._redis, serializer=JSONSerializer).cleanup()
@@ -64,8 +65,8 @@ class Timer:
         while not stop.wait(TICK_S) and (parent is None or os.getppid() == parent):
             try:
                 self.tick()
-            except RedisError as error:
-                logger.warning("Redis does not answer (%s); trying again", type(error).__name__)
+            except (RedisError, SQLAlchemyError) as error:
+                logger.warning("no answer from Redis or SQL (%s); trying again", type(error).__name__)
                 stop.wait(PAUSE_S)
 
 

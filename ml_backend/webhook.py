@@ -96,4 +96,9 @@ def _key(services: Services, project: Mapping[str, Any] | None) -> ProjectKey | 
 
 
 def _connected(services: Services) -> list[ProjectKey]:
-    return [projects.key_of(row) for row in projects.every(services.db, "connected", "wished")]
+    return [
+        projects.key_of(row)
+        for row in projects.every(
+            services.db, "connected", "wished", server=services.settings.label_studio_url
+        )
+    ]

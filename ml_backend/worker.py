@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from typing import Any
 
 from rq import Worker
 from rq.serializers import JSONSerializer
@@ -43,6 +44,7 @@ class RqWorker(Worker):
     def __init__(self, settings: Settings) -> None:
         # No read time-out below RQ's own blocking wait.
         connection = connect_redis(resolve_redis_url(settings), timeout_s=60)
+        self._timer = TimerProcess()
         super().__init__(
             [queue(name, connection) for name in ALL],
             connection=connection,
@@ -52,6 +54,41 @@ class RqWorker(Worker):
             job_monitoring_interval=2,
             log_job_description=False,
         )
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """RQ's sign of life, every few seconds; ours looks after the timer on the way."""
+        self._timer.keep()
+        super().heartbeat(*args, **kwargs)
+
+    def stop_timer(self) -> None:
+        """End the timer beside this worker."""
+        self._timer.stop()
+
+
+class TimerProcess:
+    """The timer beside a worker, started again when it died.
+
+    A process of its own, not a thread: RQ forks, and a thread that holds a lock would not come along.
+    """
+
+    def __init__(self) -> None:
+        self._owner = os.getpid()
+        self._process = self._start()
+
+    def keep(self) -> None:
+        """Start it again when it died. A job's forked process also comes by here: the timer is not its child."""
+        if os.getpid() == self._owner and self._process.poll() is not None:
+            logger.warning("the timer ended with %s; starting it again", self._process.returncode)
+            self._process = self._start()
+
+    def stop(self) -> None:
+        """End it and wait for its end."""
+        self._process.terminate()
+        self._process.wait()
+
+    @staticmethod
+    def _start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "ml_backend.timer"])
 
 
 def preload() -> None:
@@ -72,11 +109,9 @@ def run_worker(settings: Settings) -> None:
         )
     build_learning(settings)
     os.nice(NICE)
-    # A process of its own, not a thread: RQ forks, and a thread that holds a lock would not come along.
-    timer = subprocess.Popen([sys.executable, "-m", "ml_backend.timer"])
+    preload()
+    worker = RqWorker(settings)
     try:
-        preload()
-        RqWorker(settings).work(logging_level="WARNING")
+        worker.work(logging_level="WARNING")
     finally:
-        timer.terminate()
-        timer.wait()
+        worker.stop_timer()

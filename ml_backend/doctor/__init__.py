@@ -27,7 +27,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     client = yield from label_studio(settings)
     if db is None or client is None:
         return
-    rows = projects.every(db, "connected", "wished")
+    rows = projects.every(db, "connected", "wished", server=settings.label_studio_url)
     if not rows:
         yield broken("projects", "no project is connected", "run: ale connect PROJECT_ID")
     for row in rows:

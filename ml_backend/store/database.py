@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ale.errors import ConfigurationError
@@ -35,15 +35,26 @@ class Database:
 
 
 def _open(url: str) -> Engine:
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            f"DATABASE_URL is no SQLAlchemy address: {error}; e.g. sqlite:////data/ale.db"
+        ) from error
     sqlite = parsed.get_backend_name() == "sqlite"
     try:
         if sqlite and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            # It holds the project's texts: nobody else's business.
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         engine = create_engine(parsed, pool_pre_ping=not sqlite)
         if sqlite:
             event.listen(engine, "connect", _tune_sqlite)
         Base.metadata.create_all(engine)
+    except ImportError as error:
+        driver = parsed.get_driver_name() if sqlite else parsed.drivername
+        raise ConfigurationError(
+            f"DATABASE_URL asks for {driver}, whose package {error.name} is not installed: pip install {error.name}"
+        ) from error
     except (OSError, SQLAlchemyError) as error:
         shown = parsed.render_as_string(hide_password=True)
         cause = getattr(error, "orig", None) or error

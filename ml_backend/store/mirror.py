@@ -40,6 +40,8 @@ def save_tasks(db: Database, project: str, tasks: Sequence[TaskSeen]) -> None:
             if row is None:
                 row = Task(project=project, task_id=seen.task_id)
                 session.add(row)
+            elif row.text_hash != seen.text_hash:
+                row.placed_in = None  # its prediction speaks of another text
             row.text, row.text_hash = seen.text, seen.text_hash
             row.is_labeled, row.updated_at = seen.is_labeled, seen.updated_at
 
@@ -66,6 +68,9 @@ def save_annotations(
                 # what was seen first is kept.
                 if name in {"lead_time", "parent_prediction"} and getattr(row, name) is not None:
                     continue
+                # ... and with it goes the only trace of a label that was made in bulk, until a person saves it.
+                if name == "from_prediction" and row.from_prediction and values["updated_by"] is None:
+                    continue
                 setattr(row, name, value)
         for gone in known.values():
             session.delete(gone)
@@ -79,10 +84,22 @@ def forget_tasks(db: Database, project: str, task_ids: Collection[int]) -> None:
                 session.execute(delete(table).where(table.project == project, table.task_id.in_(chunk)))
 
 
-def forget_annotations(db: Database, project: str) -> None:
-    """Remove all annotations of a project, before they are read anew under another labelling config."""
+def reread_annotations(db: Database, project: str) -> None:
+    """Let the next sync read all annotations anew: under another labelling config they say other things.
+
+    The rows stay, for what was seen only once: seconds spent, and the prediction a label came from.
+    """
     with db.session() as session:
-        session.execute(delete(Annotation).where(Annotation.project == project))
+        session.execute(
+            update(Annotation).where(Annotation.project == project).values(label=None, updated_at="")
+        )
+
+
+def forget_project(db: Database, project: str) -> None:
+    """Remove all texts and annotations of a project that is gone."""
+    with db.session() as session:
+        for table in (Annotation, Task):
+            session.execute(delete(table).where(table.project == project))
 
 
 def counts(db: Database, project: str) -> tuple[int, int]:

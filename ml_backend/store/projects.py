@@ -14,10 +14,16 @@ from ml_backend.store.schema import Project
 
 
 def wish(db: Database, key: ProjectKey) -> bool:
-    """Record that somebody pointed a project at us; True when it was unknown. Adopts nothing."""
+    """Record that somebody pointed a project at us; True when that is news. Adopts nothing.
+
+    A project that was disconnected, or seemed to be gone, may be wished for again.
+    """
     with db.session() as session:
-        if session.get(Project, str(key)) is not None:
-            return False
+        row = session.get(Project, str(key))
+        if row is not None:
+            again = row.status in {"disconnected", "gone"}
+            row.status = "wished" if again else row.status
+            return again
         session.add(
             Project(key=str(key), server=key.server, project_id=key.project_id, created_at=key.created_at)
         )
@@ -49,10 +55,12 @@ def find_by_id(db: Database, server: str, project_id: int) -> Project | None:
         return rows[0] if rows else None
 
 
-def every(db: Database, *statuses: str) -> Sequence[Project]:
-    """All projects with one of the statuses; all of them when none is given."""
+def every(db: Database, *statuses: str, server: str | None = None) -> Sequence[Project]:
+    """All projects with one of the statuses (all of them when none is given), of one Label Studio if named."""
     with db.session() as session:
         query = select(Project).order_by(Project.project_id)
+        if server is not None:
+            query = query.where(Project.server == normalise_url(server))
         return session.scalars(query.where(Project.status.in_(statuses)) if statuses else query).all()
 
 

@@ -137,7 +137,7 @@ class Version(Base):
     version: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16), default="building")
-    """building · in_force · superseded · discarded (never in force) · cleaned (rows deleted)."""
+    """building · flipping (about to be in force) · in_force · superseded · discarded (never in force) · cleaned (rows deleted)."""
     kind: Mapped[str] = mapped_column(String(16), default="teacher")
     """student · teacher (no student yet) · none (neither: an order without suggestions)."""
     labels: Mapped[list[Any]] = mapped_column(default=list)
@@ -192,6 +192,10 @@ class ReviewFlag(Base):
     values: Mapped[dict[str, Any]] = mapped_column(default=dict)
     annotation_updated_at: Mapped[str] = mapped_column(String(40))
     text_hash: Mapped[str] = mapped_column(String(32))
+    settled_label: Mapped[str] = mapped_column(Text, default="")
+    """What the person left standing when the flag was settled: silent until that changes."""
+    suggestion_shown: Mapped[str] = mapped_column(Text, default="")
+    """The suggestion that stands beside the annotation as a prediction."""
     flagged_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[int | None]

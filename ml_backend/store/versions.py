@@ -41,7 +41,9 @@ def put_in_force(db: Database, project: str, version: str, fence: int, content_h
     with db.session() as session:
         values: dict[str, object] = {"version": version, "content_hash": content_hash, "updated_at": now}
         flipped = session.execute(
-            update(Project).where(Project.key == project, Project.fence == fence).values(**values)
+            update(Project)
+            .where(Project.key == project, Project.fence == fence, Project.status == "connected")
+            .values(**values)
         )
         if flipped.rowcount != 1:  # type: ignore[attr-defined]
             raise Superseded(f"a newer learn run than number {fence} has started")
