@@ -1,4 +1,4 @@
-"""For WSGI servers: `gunicorn ml_backend._wsgi:app`. Reads the environment when it is imported."""
+"""For WSGI servers: `waitress-serve ml_backend._wsgi:app`. Reads the environment when it is imported."""
 
 from __future__ import annotations
 

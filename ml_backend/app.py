@@ -27,12 +27,13 @@ from ml_backend.status import overview
 from ml_backend.store import projects
 from ml_backend.store.schema import Version
 from ml_backend.web_errors import register_errors
-from ml_backend.webhook import REFUSED, Received, receive
+from ml_backend.webhook import REFUSED, Received, known_header, receive
 from ml_backend.wiring import Services, build_services
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY = 64 * 1024 * 1024
+MAX_UNTRUSTED_BODY = 1024 * 1024
 REDIS_TIMEOUT_S = 0.3
 """Label Studio waits one second for a webhook's answer, inside an annotator's Submit."""
 
@@ -117,8 +118,13 @@ def _webhook(services: Services) -> tuple[Response, int]:
     """Marks a project as changed; 503 at once when that cannot be recorded."""
     header = request.headers.get(WEBHOOK_HEADER)
     trusted = basic_ok(request.authorization, services.settings)
-    if not trusted and header is None and services.settings.has_password:
-        return _counted(services, REFUSED)  # before the body is read
+    if not trusted:
+        # Before the body is read: a stranger's large body must cost nothing.
+        if header is None and services.settings.has_password:
+            return _counted(services, REFUSED)
+        large = (request.content_length or 0) > MAX_UNTRUSTED_BODY
+        if large and (header is None or not known_header(services, header)):
+            return _counted(services, REFUSED)
     body = _body()
     received = receive(
         services, body, header=header, trusted=trusted, loopback=is_loopback(request.remote_addr)

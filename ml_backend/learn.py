@@ -256,7 +256,7 @@ class LearnRun:
             with self._timed("extend"):
                 rows = rows_of(later, self.control, self.space, version.version)
                 publishing.extend(*there, rows, fence=self.fence)
-        if later or current is None:
+        if (later or current is None) and not self.teach_more:  # else the pool was not yet all there
             projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         keep = frozenset({version.version, current.version} if current else {version.version})
         prune(self.settings.checkpoints, self.project.key, self.settings.keep_versions, keep)

@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import sys
 
+from ml_backend.learning import build_learning
 from ml_backend.redis_server import ensure_redis
 from ml_backend.settings import Settings, load_settings
 from ml_backend.supervisor import Child, Supervisor
 
 WEB_THREADS = 8
+MAX_BODY = 64 * 1024 * 1024
 
 
 def web_command(settings: Settings) -> list[str]:
-    """gunicorn with one process: its threads wait for SQL and Redis, and share one copy of what is published."""
+    """waitress: one process whose threads wait for SQL and Redis, and share one copy of what is published.
+
+    It reads requests in one loop and hands only complete ones to the threads, so that a few callers who
+    never finish sending cannot hold them all.
+    """
     return [
-        *(sys.executable, "-m", "gunicorn", "ml_backend._wsgi:app"),
-        *("--bind", f"{settings.bind_host}:{settings.port}", "--workers", "1", "--threads", str(WEB_THREADS)),
-        *("--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
+        *(sys.executable, "-m", "waitress", "--listen", f"{settings.bind_host}:{settings.port}"),
+        *("--threads", str(WEB_THREADS), "--channel-timeout", "30", "--connection-limit", "500"),
+        *("--max-request-body-size", str(MAX_BODY), "--ident", "", "ml_backend._wsgi:app"),
     ]
 
 
@@ -29,9 +35,10 @@ def worker_command() -> list[str]:
 def serve() -> None:
     """Run the web process until it is told to stop."""
     settings = load_settings()
+    build_learning(settings)  # a wrong name stops the start here, not in the first job
     if settings.redis_url:
         command = web_command(settings)
-        os.execv(command[0], command)  # noqa: S606 - signals then reach gunicorn itself
+        os.execv(command[0], command)  # noqa: S606 - signals then reach the server itself
     _beside_own_redis("web", web_command(settings), settings)
 
 

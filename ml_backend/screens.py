@@ -72,11 +72,17 @@ def _project_table(entry: Json) -> Table:
             "teacher",
             _pairs({k.removeprefix("teacher_"): v for k, v in counts.items() if k.startswith("teacher_")}),
         ),
-        ("next run", "-" if entry["due_in_s"] is None else f"in {max(0.0, entry['due_in_s']):.1f} s"),
+        ("next run", _due(entry["due_in_s"])),
     ):
         if value:
             table.add_row(name, escape(value))
     return table
+
+
+def _due(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"in {seconds:.1f} s" if seconds >= 0 else f"overdue by {-seconds:.0f} s"
 
 
 def show_versions(console: Console, versions: Sequence[Version]) -> None:

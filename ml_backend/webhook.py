@@ -74,6 +74,11 @@ def receive(
     return _mark(services, key, action)
 
 
+def known_header(services: Services, header: str) -> bool:
+    """Whether this header value belongs to any project of ours."""
+    return header_opens(header, _connected(services), services.settings) is not None
+
+
 def _mark(services: Services, key: ProjectKey | None, action: str) -> Received:
     if action not in ACTIONS:
         return Received(202, "ignored", "unknown action")

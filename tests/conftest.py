@@ -12,7 +12,7 @@ import redis
 
 from ml_backend.ports import free_port
 from ml_backend.redis_server import answers, find_redis_server
-from ml_backend.settings import Settings
+from ml_backend.settings import Settings, load_settings
 from ml_backend.wiring import Services, build_services
 from tests.e2e.fixtures import ale, label_studio, label_studio_program, new_loop
 
@@ -75,7 +75,7 @@ def make_settings(home: Path, redis_url: str, **overrides: object) -> Settings:
         "encoder": "embedded",
         **overrides,
     }
-    return Settings(**values)  # type: ignore[arg-type]
+    return load_settings(**values)
 
 
 def wait_until(happened: Callable[[], bool], within_s: float = 10.0) -> None:

@@ -30,7 +30,10 @@ def ensure_label_studio(venv: Path, say: Callable[[str], None]) -> Path:
     program, stamp = venv / "bin" / "label-studio", venv / ".installed"
     wanted = hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest()
     venv.parent.mkdir(parents=True, exist_ok=True)
-    with (venv.parent / f"{venv.name}.lock").open("w") as lock:
+    lock_file = venv.parent / f"{venv.name}.lock"
+    if venv.exists() and any(venv.iterdir()) and not stamp.exists() and not lock_file.exists():
+        raise ConfigurationError(f"{venv} is not empty and not ours: name another folder for Label Studio")
+    with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if stamp.exists() and stamp.read_text() == wanted and program.exists():
             return program

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
@@ -16,13 +18,21 @@ from ml_backend.connect import connect_project
 from ml_backend.demo.annotator import AutoPlan
 from ml_backend.demo.label_studio_server import Account, healthy, label_studio_child
 from ml_backend.demo.label_studio_venv import VERSION, ensure_label_studio
-from ml_backend.demo.plan import DemoPlan, Kept, demo_environment, demo_settings, own_home
+from ml_backend.demo.plan import (
+    DemoPlan,
+    Kept,
+    demo_environment,
+    demo_settings,
+    own_home,
+    shell_environment,
+)
 from ml_backend.demo.project import create_sample_project
 from ml_backend.demo.steps import Steps
 from ml_backend.label_studio import LabelStudioClient
+from ml_backend.private_files import write_private
 from ml_backend.processes import web_command, worker_command
 from ml_backend.redis_server import ensure_redis
-from ml_backend.store import projects
+from ml_backend.store import projects, versions
 from ml_backend.store.schema import Project, Reply, Task
 from ml_backend.supervisor import Child, Supervisor, tail
 from ml_backend.wiring import Services, build_services
@@ -57,7 +67,7 @@ def run_demo(plan: DemoPlan, auto: AutoPlan | None, *, reset: bool = False, leav
                 status = run_auto(demo, auto, steps)
             if not leave:
                 steps.say("Stop with Ctrl+C; the next start goes on where you stopped.")
-                demo.supervisor.wait()
+                _narrate(demo, steps)
     except KeyboardInterrupt:
         steps.say(f"\nStopped. Everything is kept in {plan.home}.")
     return status
@@ -78,6 +88,7 @@ def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
         steps.say("[green]✓[/] Redis is up")
         settings = demo_settings(plan, kept, account.token, redis_url)
         env = demo_environment(settings)
+        write_private(plan.home / "env", shell_environment(settings))
         with steps.step("ALE's web process is up"):
             web = Child(
                 "web", web_command(settings), logs / "web.log", env, lambda: healthy(f"{settings.url}/health")
@@ -94,6 +105,20 @@ def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
         _ensure_project(plan, kept, client, steps)
         project = _connect(plan, kept, services, supervisor, steps)
         yield RunningDemo(plan, kept, account, services, client, supervisor, project)
+
+
+def _narrate(demo: RunningDemo, steps: Steps) -> None:
+    """Say each new version as it comes into force, until Ctrl+C."""
+    seen = demo.project.version
+    while True:
+        demo.supervisor.check()
+        row = projects.find(demo.services.db, demo.project.key)
+        version = versions.find(demo.services.db, demo.project.key, row.version if row else None)
+        if version is not None and version.version != seen:
+            seen = version.version
+            labels = int(version.metrics.get("n_labels", 0))
+            steps.say(f"{seen} in force: learnt from {labels} labels, the order is new")
+        time.sleep(POLL_S)
 
 
 def _ensure_project(plan: DemoPlan, kept: Kept, client: LabelStudioClient, steps: Steps) -> int:
@@ -148,7 +173,8 @@ def _welcome(demo: RunningDemo) -> Panel:
         "Try: sign in, press [b]Label All Tasks[/], answer some ten with the keys 1 to 8 and Ctrl+Enter.\n"
         "Within seconds a student has learnt from them: the suggestions change, and so does the order.\n"
         "The tab [b]Suspected label errors[/] shows answers that look wrong; put one in and see it come back.\n"
-        f"Logs: {demo.plan.home / 'logs'}",
+        f"What ALE does:  source {demo.plan.home / 'env'} && {Path(sys.executable).parent / 'ale'} status\n"
+        f"Logs:           {demo.plan.home / 'logs'}",
         title="ALE is ready",
         expand=False,
     )

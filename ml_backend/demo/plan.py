@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,6 +143,13 @@ def demo_environment(settings: Settings) -> dict[str, str]:
         "REDIS_URL": settings.redis_url,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def shell_environment(settings: Settings) -> str:
+    """Lines for a shell to source, so that `ale status`, `ale doctor` and the like speak of the demo."""
+    ours = {field.alias for field in Settings.model_fields.values() if field.alias} - _LEARNING
+    values = demo_environment(settings)
+    return "".join(f"export {name}={shlex.quote(values[name])}\n" for name in sorted(ours & set(values)))
 
 
 def _file(home: Path) -> Path:

