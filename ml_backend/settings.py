@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ale.errors import ConfigurationError
+from ale.errors import ConfigurationError, UnknownName
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
@@ -173,7 +173,11 @@ def _generated_secret(path: Path) -> str:
 def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment; raises ConfigurationError that names variable, value and what is valid."""
     # By alias only: a field's own name would let HOME, HOST, PORT or URL of the shell decide.
-    named = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
+    aliases = {name: str(field.alias) for name, field in Settings.model_fields.items()}
+    unknown = set(overrides) - set(aliases) - set(aliases.values())
+    if unknown:
+        raise UnknownName("setting", min(unknown), list(aliases.values()))
+    named = {aliases.get(name, name): value for name, value in overrides.items()}
     try:
         return Settings(**named)
     except ValidationError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ale.errors import ConfigurationError
+from ale.errors import ConfigurationError, UnknownName
 from ml_backend.settings import Settings, load_settings
 
 
@@ -99,3 +99,25 @@ def test_where_things_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert load_settings().checkpoints == "/models"
     monkeypatch.setenv("ALE_STORE_URL", "s3://bucket/ale")
     assert load_settings().checkpoints == "s3://bucket/ale"
+
+
+def test_the_shells_own_variables_are_not_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """HOME, HOST, PORT, URL and the like belong to the shell: only the documented names count."""
+    monkeypatch.delenv("ALE_HOME", raising=False)
+    for name, value in {
+        "HOME": str(tmp_path),
+        "HOST": "mybox",
+        "PORT": "abc",
+        "URL": "x",
+        "TEACHER": "y",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.home != tmp_path
+    assert (settings.host, settings.port, settings.teacher) == ("", 9090, "zero-shot")
+
+
+def test_an_unknown_override_is_refused() -> None:
+    """A misspelt name never silently does nothing."""
+    with pytest.raises(UnknownName, match="ALE_HOME"):
+        load_settings(hom="x")
