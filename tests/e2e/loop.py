@@ -2,6 +2,7 @@
 
 Nothing is replaced: `Ale` runs Redis, waitress and `ale worker` as processes of their own, as an operator
 would, and `Loop` speaks to Label Studio's API as a browser would.
+Longer than other files: every e2e and browser test is written in these words, and finds them in one place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The web process over HTTP, with a real Redis: setup, predict, versions, status, metrics, and wrong requests."""
+"""The web process over HTTP, with a real Redis: setup, predict, versions, status, metrics, and wrong requests.
+
+Longer than other files: it is the wire contract in one place, a short test per sentence of it.
+"""
 
 from __future__ import annotations
 
