@@ -31,7 +31,7 @@ REASON = "ale_review_reason"
 FIELDS = (STATUS, SCORE, CURRENT, SUGGESTED, REASON)
 SUGGESTION_VERSION = "review"
 
-GESTURES = "Wrong? Right key. Right? Its key twice. Then Ctrl+Enter."
+GESTURES = "Fix: right key. Keep: its key twice. Then Ctrl+Enter."
 REASON_CHARS = 120  # more is cut in the tab's three lines
 SHOWN_PER_RUN = 25
 SCORE_MOVED = 0.1  # a smaller change of a shown score is not worth a write

@@ -183,7 +183,7 @@ def test_reason_names_both_gestures_and_fits_the_column() -> None:
     longest = "Model says " + "x" * 28 + " (0.66); teacher agrees"
     text = told(longest[:MAX_CHARS])
     assert text.startswith(longest[:MAX_CHARS])
-    assert "Right key" in text
+    assert "right key" in text
     assert "twice" in text
     assert "Ctrl+Enter" in text
     assert len(text) <= 120
