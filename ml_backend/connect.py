@@ -15,21 +15,14 @@ from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
 from ml_backend.store.schema import Project
 from ml_backend.tabs import ensure_tabs
+from ml_backend.webhook import ACTIONS, START_TRAINING
 from ml_backend.wiring import Services
 
 logger = logging.getLogger(__name__)
 
 SAMPLING = "Uncertainty sampling"
 BACKEND_TITLE = "ALE"
-EVENTS = (
-    "ANNOTATION_CREATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_CREATED",
-    "TASKS_DELETED",
-    "PROJECT_UPDATED",
-)
+EVENTS = sorted(ACTIONS - {START_TRAINING})  # that one is no webhook event: it comes from the ML client
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +147,7 @@ def webhook_values(settings: Settings, key: ProjectKey, url: str) -> Json:
         "url": f"{url}/webhook",
         "send_payload": False,
         "send_for_all_actions": False,
-        "actions": list(EVENTS),
+        "actions": EVENTS,
         "headers": {WEBHOOK_HEADER: key.webhook_secret(settings.webhook_secret)},
         "is_active": True,
     }
