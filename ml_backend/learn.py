@@ -125,6 +125,8 @@ class LearnRun:
 
     def _due(self, current: Version, content: str, teacher: Probs | None) -> bool:
         answers = self.counts.get("teacher_answers", 0)
+        if self.project.full_publish_at is None and not self.teach_more:
+            return True  # the first pass is over: now all of the pool gets its place
         return content != self.project.content_hash or answers > GROWTH * current.answers
 
     # -- the two ways to publish ---------------------------------------------------------------------
@@ -173,7 +175,8 @@ class LearnRun:
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
         kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
         found = places(dataset, learned)
-        now, later = self._split(found, tasks, whole=self._whole(current, kind), first=current is None)
+        whole = self._whole(current, kind)
+        now, later = self._split(found, tasks, whole=whole, first=current is None)
         head = head_fingerprint(found[: learned.ranking.queue])
         if current is not None and not later and current.head == head and not any(p.new for p in now):
             projects.change(self.db, self.project.key, content_hash=content)
@@ -181,6 +184,8 @@ class LearnRun:
         else:
             self._publish(current, dataset, learned, kind, now, later, head, content)
             outcome = "published", learned.reasons.get("student", "")
+        if whole and not self.teach_more:  # else the pool was not yet all there
+            projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
         return outcome
 
@@ -189,10 +194,10 @@ class LearnRun:
         at = self.project.full_publish_at
         return (
             current is None
-            or at is None
             or current.kind != kind
             or tuple(current.labels) != self.space.labels
-            or datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s)
+            or (at is None and not self.teach_more)  # else the whole pool would be written again and again
+            or (at is not None and datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s))
         )
 
     def _split(
@@ -256,8 +261,6 @@ class LearnRun:
             with self._timed("extend"):
                 rows = rows_of(later, self.control, self.space, version.version)
                 publishing.extend(*there, rows, fence=self.fence)
-        if (later or current is None) and not self.teach_more:  # else the pool was not yet all there
-            projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         keep = frozenset({version.version, current.version} if current else {version.version})
         prune(self.settings.checkpoints, self.project.key, self.settings.keep_versions, keep)
 
