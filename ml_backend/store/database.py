@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ale.errors import ConfigurationError
@@ -68,6 +69,6 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "synchronous=NORMAL"):
         try:
             cursor.execute(f"PRAGMA {pragma}")
-        except OperationalError:  # pragma: no cover - a read-only file refuses WAL; reading still works
+        except sqlite3.OperationalError:  # a read-only file refuses WAL; reading still works
             continue
     cursor.close()
