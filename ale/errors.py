@@ -7,7 +7,10 @@ AleError
 ├── LabelSpaceMismatch       a model and a label space do not belong together
 ├── NotEnoughLabels          too few labels or classes to learn from; `reason` is a stable word
 ├── TeacherError
-│   └── TeacherUnavailable   the teacher cannot answer now
+│   ├── ContentFiltered      the provider's filter stopped this one question; the others go on
+│   └── TeacherUnavailable   the teacher cannot answer now; `reason` is a stable word
+│       ├── TeacherRefused   asking again is useless until a person changes something: key, quota, model
+│       └── BudgetReached    the project's budget has no room for the next call
 ├── CheckpointError          a checkpoint is missing, damaged or of another format
 ├── LabelStudioError         Label Studio refused or could not be reached
 │   ├── LabelStudioUnreachable
@@ -56,8 +59,34 @@ class TeacherError(AleError):
     """Base of what can go wrong with a teacher."""
 
 
+class ContentFiltered(TeacherError):
+    """The provider's content filter stopped this one question: abstain, do not ask again, go on."""
+
+
 class TeacherUnavailable(TeacherError):
-    """The teacher cannot answer now; ask again later."""
+    """The teacher cannot answer now; ask again later.
+
+    `reason` is a stable word for counters (`rate_limited`, `timeout`, `server_error`, `unreachable`,
+    `breaker_open`); `retry_after_s` is how long to stay away, where somebody said so.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = "unavailable", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class TeacherRefused(TeacherUnavailable):
+    """Asking again is useless until a person changes something; never retried.
+
+    `reason`: `insufficient_quota`, `unauthorized`, `forbidden`, `model_not_found`, `bad_request`.
+    """
+
+
+class BudgetReached(TeacherUnavailable):
+    """The project's budget has no room for the next call; raised before the call is made."""
 
 
 class CheckpointError(AleError):

@@ -34,6 +34,14 @@ class Abstention(StrEnum):
     UNSUPPORTED_CONFIG = "unsupported_config"
     UNKNOWN_PROJECT = "unknown_project"
     LABEL_SPACE_CHANGED = "label_space_changed"
+    # What a language model's reply was wrong with
+    BAD_JSON = "bad_json"
+    UNKNOWN_LABEL = "unknown_label"
+    CARDINALITY = "cardinality"
+    REFUSAL = "refusal"
+    TRUNCATED = "truncated"
+    CONTENT_FILTER = "content_filter"
+    WRONG_ITEM = "wrong_item"
 
 
 class Provenance(StrEnum):
@@ -92,6 +100,58 @@ class Example:
     id: int
     text: str
     text_hash: str
+
+
+class Confidence(StrEnum):
+    """Where the probabilities of a teacher's answer come from."""
+
+    LOGPROBS = "logprobs"
+    VOTES = "votes"
+    VERBALISED = "verbalised"
+    COSINE = "cosine"
+    NONE = "none"
+    """Nothing was said: a hard answer, to be read as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that one answer cost. `cached` is the part of `prompt` that the provider had in its cache;
+    `completion` includes reasoning. Sums with `+`.
+    """
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt, self.cached + other.cached, self.completion + other.completion
+        )
+
+    @property
+    def total(self) -> int:
+        """Tokens in and out."""
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A teacher's answer to one example: a distribution (uncalibrated), or an abstention with its reason.
+
+    `unseen` is the probability mass that the endpoint did not show (it lists 20 tokens at most) and that was
+    spread evenly over the labels it did not name. `prompt` fingerprints all that was said besides the text.
+    """
+
+    probs: NDArray[np.float32] | None
+    abstention: Abstention | None = None
+    confidence: Confidence = Confidence.NONE
+    unseen: float = 0.0
+    usage: Usage = Usage()
+    prompt: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.probs is None) == (self.abstention is None):
+            raise ValueError("an answer is either a distribution or an abstention")
 
 
 @dataclass(frozen=True, slots=True)
