@@ -7,7 +7,7 @@ it; the engine has simple ones of its own, the backend has ones that all workers
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ale.types import Usage
@@ -53,7 +53,7 @@ class ChatReply:
     refusal: str | None = None
     finish_reason: str = "stop"
     tokens: tuple[TokenProbs, ...] | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Capabilities:
     structured: Literal["schema", "json", "plain"] = "schema"
     logprobs: bool = True
     temperature: bool = True
-    token_limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    limit_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
 
 
 class Chat(Protocol):

@@ -146,7 +146,7 @@ class Answer:
     abstention: Abstention | None = None
     confidence: Confidence = Confidence.NONE
     unseen: float = 0.0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     prompt: str = ""
 
     def __post_init__(self) -> None:
