@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,15 @@ class Curve:
         return area_under_curve(self.budgets, self.accuracies)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """One learn run of the loop: the rows labelled so far, in order, what was answered, what was learnt."""
+
+    labelled: Indices
+    given: NDArray[np.int64]
+    learned: Learned
+
+
 def simulate(
     raw: Embeddings,
     gold: NDArray[np.int64],
@@ -51,13 +60,55 @@ def simulate(
     progress: Callable[[int], None] | None = None,
 ) -> Curve:
     """Labels `budget` rows in batches; the oracle errs uniformly over the other labels at rate `noise`."""
+    stops = [*range(0, min(budget, len(raw)), batch), min(budget, len(raw))]
+    seen: list[tuple[int, float]] = []
+    for turn in rounds(
+        raw,
+        gold,
+        labels,
+        stops=stops,
+        strategy=strategy,
+        student=student,
+        teacher=teacher,
+        groups=groups,
+        noise=noise,
+        seed=seed,
+        review=True,
+    ):
+        if progress is not None and seen:
+            progress(len(turn.labelled) - seen[-1][0])
+        seen.append((len(turn.labelled), _accuracy(turn.learned, gold, turn.labelled, test)))
+    budgets, accuracies = zip(*seen, strict=True)
+    return Curve(np.array(budgets), np.array(accuracies), turn.labelled, turn.given, turn.learned)
+
+
+def rounds(
+    raw: Embeddings,
+    gold: NDArray[np.int64],
+    labels: LabelSpace,
+    *,
+    stops: Sequence[int],
+    strategy: Strategy,
+    student: type[Student],
+    teacher: Probs | None = None,
+    groups: NDArray[np.int64] | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+    review: bool = False,
+) -> Iterator[Round]:
+    """A learn run at each of `stops` (numbers of labels, rising), and the oracle's answers in between.
+
+    `review` adds a review to the last run.
+    """
     rng = np.random.default_rng(seed)
     labelled: Indices = np.zeros(0, np.int64)
     given: NDArray[np.int64] = np.zeros(0, np.int64)
-    budgets: list[int] = []
-    accuracies: list[float] = []
-    while True:
-        done = len(labelled) >= min(budget, len(raw))
+    asked: Indices = np.zeros(0, np.int64)
+    if stops[0] > 0:  # the first batch, chosen before there is any label
+        stops = [0, *stops]
+    for stop, following in zip(stops, [*stops[1:], stops[-1]], strict=True):
+        labelled = np.concatenate([labelled, asked])
+        given = np.concatenate([given, _oracle(gold[asked], len(labels), noise, rng)])
         learned = learn(
             LearnInput(
                 raw=raw,
@@ -68,21 +119,13 @@ def simulate(
                 student=student,
                 groups=None if groups is None else groups[labelled],
                 teacher=teacher,
-                batch=min(batch, budget - len(labelled)),
+                batch=following - stop,
                 seed=int(rng.integers(2**31)),
-                review=done,
+                review=review and following == stop,
             )
         )
-        budgets.append(len(labelled))
-        accuracies.append(_accuracy(learned, gold, labelled, test))
-        if done:
-            break
+        yield Round(labelled, given, learned)
         asked = learned.ranking.order[: learned.ranking.queue]
-        answers = _oracle(gold[asked], len(labels), noise, rng)
-        labelled, given = np.concatenate([labelled, asked]), np.concatenate([given, answers])
-        if progress is not None:
-            progress(len(asked))
-    return Curve(np.array(budgets), np.array(accuracies), labelled, given, learned)
 
 
 def _oracle(
