@@ -21,7 +21,7 @@ def table(*rows: tuple[float, float, float]) -> Probs:
 
 def sure(*said: int, labels: int = 3) -> Probs:
     """Rows that name one label; -1 abstains."""
-    rows = np.eye(labels, dtype=np.float32)[np.maximum(said, 0)]
+    rows: Probs = np.eye(labels, dtype=np.float32)[np.maximum(said, 0)]
     rows[np.array(said) < 0] = np.nan
     return rows
 
