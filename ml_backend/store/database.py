@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ale.errors import ConfigurationError
-from ml_backend.store.schema import Base
+from ml_backend.store.upgrade import upgrade
 
 
 class Database:
@@ -50,7 +50,7 @@ def _open(url: str) -> Engine:
         engine = create_engine(parsed, pool_pre_ping=not sqlite)
         if sqlite:
             event.listen(engine, "connect", _tune_sqlite)
-        Base.metadata.create_all(engine)
+        upgrade(engine)
     except ImportError as error:
         driver = parsed.get_driver_name() if sqlite else parsed.drivername
         raise ConfigurationError(

@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, Integer, String, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -30,6 +42,15 @@ class Base(DeclarativeBase):
     """Base of all tables."""
 
     type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
+
+
+class Schema(Base):
+    """One row: the number of the schema that the database has; `store/upgrade.py` reads and writes it."""
+
+    __tablename__ = "schema_number"
+
+    only: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Integer)
 
 
 class Project(Base):
@@ -115,7 +136,10 @@ class Annotation(Base):
 
 
 class Reply(Base):
-    """One teacher's answer to one text under one label space. Never asked twice."""
+    """One teacher's answer to one text under one label space. Never asked twice.
+
+    Columns that came later have a default in the database too, so that older tables can be given them.
+    """
 
     __tablename__ = "replies"
 
@@ -126,6 +150,69 @@ class Reply(Base):
     probs: Mapped[list[Any] | None] = mapped_column(JSON)
     abstention: Mapped[str | None] = mapped_column(String(32))
     answered_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    prompt: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Fingerprint of all that was said besides the text, few-shot examples included."""
+    confidence: Mapped[str] = mapped_column(String(16), default="none", server_default="none")
+    """Where the probabilities come from: a value of `Confidence`."""
+    unseen: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    """Probability mass that the endpoint did not show."""
+    prompt_tokens: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    cached_tokens: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    completion_tokens: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    usd: Mapped[float | None] = mapped_column(Float)
+    """What it cost; None when the price is not known."""
+
+
+class Spend(Base):
+    """What a project's paid teachers have cost, and what the calls under way may cost yet.
+
+    Money is counted in whole billionths of a US dollar, so that thousands of additions stay exact.
+    """
+
+    __tablename__ = "spend"
+
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), primary_key=True)
+    nano_usd: Mapped[int] = mapped_column(BigInteger, default=0)
+    tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    calls: Mapped[int] = mapped_column(Integer, default=0)
+    """Calls that were answered, or whose fate is unknown."""
+    reserved_nano_usd: Mapped[int] = mapped_column(BigInteger, default=0)
+    reserved_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    lost_nano_usd: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The part of `nano_usd` that was counted for calls whose fate is unknown."""
+    lost_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    lost_calls: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Reservation(Base):
+    """The most that one call under way may cost. The row of a worker that died is counted as spent, later."""
+
+    __tablename__ = "reservations"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), index=True)
+    nano_usd: Mapped[int] = mapped_column(BigInteger)
+    tokens: Mapped[int] = mapped_column(BigInteger)
+    made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+
+
+class FewShots(Base):
+    """A frozen set of few-shot examples of one project: what a teacher was shown, by text hash."""
+
+    __tablename__ = "few_shots"
+
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    teacher: Mapped[str] = mapped_column(String(128))
+    question: Mapped[str] = mapped_column(String(32))
+    labels: Mapped[int] = mapped_column(Integer)
+    """Human labels that there were when it was frozen; a quarter more make the next set."""
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    standing: Mapped[list[Any]] = mapped_column(default=list)
+    """`[text_hash, label, note]` of the examples that every prompt shows."""
+    pool: Mapped[list[Any]] = mapped_column(default=list)
+    """`[text_hash, label]` of those from which each text's own examples are chosen."""
+    made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
 
 
 class Version(Base):

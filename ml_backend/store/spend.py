@@ -1,0 +1,190 @@
+"""A project's budget: money and tokens are set aside before each call, and counted after it.
+
+Setting aside is one conditional UPDATE, so that many workers together can not overspend by one call. What a
+worker that died had set aside stays counted: the provider may well have answered and charged.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Reservation, Spend
+
+NANO = 1_000_000_000
+DEAD_AFTER = timedelta(minutes=20)
+"""A job is ended after 15 minutes: a reservation that is older belongs to nobody any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that a project may cost; None = no such limit. Zero forbids every call."""
+
+    usd: float | None = None
+    tokens: int | None = None
+
+    @property
+    def nano_usd(self) -> int | None:
+        """The money in billionths, rounded down."""
+        return None if self.usd is None else math.floor(self.usd * NANO)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A call that was answered: the reservation's id and what it really cost."""
+
+    id: str
+    nano_usd: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a project has cost so far. `lost_…` is the part of it for calls whose fate is unknown."""
+
+    usd: float = 0.0
+    tokens: int = 0
+    calls: int = 0
+    reserved_usd: float = 0.0
+    reserved_tokens: int = 0
+    lost_usd: float = 0.0
+    lost_tokens: int = 0
+    lost_calls: int = 0
+
+
+def reserve(db: Database, project: str, nano_usd: int, tokens: int, budget: Budget) -> str | None:
+    """Id of the reservation; None when the budget has no room for it, and then nothing is set aside."""
+    if 0 in (budget.tokens, budget.nano_usd):
+        return None  # also for a call that is said to cost nothing
+    _ensure(db, project)
+    room = [Spend.project == project]
+    if budget.nano_usd is not None:
+        room.append(Spend.nano_usd + Spend.reserved_nano_usd + nano_usd <= budget.nano_usd)
+    if budget.tokens is not None:
+        room.append(Spend.tokens + Spend.reserved_tokens + tokens <= budget.tokens)
+    with db.session() as session:
+        taken = session.execute(
+            update(Spend)
+            .where(*room)
+            .values(
+                reserved_nano_usd=Spend.reserved_nano_usd + nano_usd,
+                reserved_tokens=Spend.reserved_tokens + tokens,
+            )
+        )
+        if taken.rowcount != 1:  # type: ignore[attr-defined]
+            return None
+        name = uuid.uuid4().hex
+        session.add(Reservation(id=name, project=project, nano_usd=nano_usd, tokens=tokens))
+        return name
+
+
+def settle(session: Session, project: str, calls: Iterable[Settled]) -> None:
+    """Count what answered calls cost; part of the caller's transaction.
+
+    A reservation that was counted as lost meanwhile stays so: it was counted at its most.
+    """
+    for call in calls:
+        taken = _take(session, call.id)
+        if taken is not None:
+            _count(session, project, taken, nano_usd=call.nano_usd, tokens=call.tokens)
+
+
+def release(db: Database, project: str, name: str) -> None:
+    """The call surely cost nothing: its reservation goes."""
+    with db.session() as session:
+        taken = _take(session, name)
+        if taken is not None:
+            _count(session, project, taken, nano_usd=0, tokens=0, calls=0)
+
+
+def lose(db: Database, project: str, name: str) -> None:
+    """The call's fate is unknown: its reservation is counted as spent, and as lost."""
+    with db.session() as session:
+        _lose(session, project, name)
+
+
+def lose_abandoned(db: Database, project: str, now: datetime | None = None) -> int:
+    """Count the reservations of dead workers as lost; how many there were."""
+    oldest = (now or datetime.now(UTC)) - DEAD_AFTER
+    query = select(Reservation.id).where(Reservation.project == project, Reservation.made_at < oldest)
+    with db.session() as session:
+        return sum(_lose(session, project, name) for name in session.scalars(query).all())
+
+
+def spent(db: Database, project: str) -> Spent:
+    """What the project has cost so far."""
+    with db.session() as session:
+        row = session.get(Spend, project)
+    if row is None:
+        return Spent()
+    return Spent(
+        usd=row.nano_usd / NANO,
+        tokens=row.tokens,
+        calls=row.calls,
+        reserved_usd=row.reserved_nano_usd / NANO,
+        reserved_tokens=row.reserved_tokens,
+        lost_usd=row.lost_nano_usd / NANO,
+        lost_tokens=row.lost_tokens,
+        lost_calls=row.lost_calls,
+    )
+
+
+def _ensure(db: Database, project: str) -> None:
+    with db.session() as session:
+        there = session.get(Spend, project) is not None
+    if not there:
+        try:
+            with db.session() as session:
+                session.add(Spend(project=project))
+        except IntegrityError:
+            return  # another worker's first call; a project that is not there fails at the reservation
+
+
+def _take(session: Session, name: str) -> tuple[int, int] | None:
+    """Remove a reservation; what it held, or None when somebody else has removed it."""
+    held = session.execute(
+        delete(Reservation).where(Reservation.id == name).returning(Reservation.nano_usd, Reservation.tokens)
+    ).one_or_none()
+    return None if held is None else (held.nano_usd, held.tokens)
+
+
+def _lose(session: Session, project: str, name: str) -> bool:
+    taken = _take(session, name)
+    if taken is None:
+        return False
+    nano_usd, tokens = taken
+    _count(session, project, taken, nano_usd=nano_usd, tokens=tokens)
+    session.execute(
+        update(Spend)
+        .where(Spend.project == project)
+        .values(
+            lost_nano_usd=Spend.lost_nano_usd + nano_usd,
+            lost_tokens=Spend.lost_tokens + tokens,
+            lost_calls=Spend.lost_calls + 1,
+        )
+    )
+    return True
+
+
+def _count(
+    session: Session, project: str, taken: tuple[int, int], *, nano_usd: int, tokens: int, calls: int = 1
+) -> None:
+    session.execute(
+        update(Spend)
+        .where(Spend.project == project)
+        .values(
+            nano_usd=Spend.nano_usd + nano_usd,
+            tokens=Spend.tokens + tokens,
+            calls=Spend.calls + calls,
+            reserved_nano_usd=Spend.reserved_nano_usd - taken[0],
+            reserved_tokens=Spend.reserved_tokens - taken[1],
+        )
+    )
