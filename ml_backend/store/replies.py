@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
 
-from ale.types import LabelSpace, Probs
+from ale.types import Abstention, Answer, Confidence, LabelSpace, Probs, Usage
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Reply
+from ml_backend.store.spend import Settled, settle
 
 CHUNK = 500
 
@@ -53,40 +55,100 @@ def asked(db: Database, teacher: str, question: str) -> set[str]:
         )
 
 
-def save(
+def save(db: Database, teacher: str, question: str, probs: Mapping[str, NDArray[np.float32]]) -> None:
+    """Keep answers that are distributions by text hash; a row of NaN is an abstention."""
+    keep(
+        db,
+        teacher,
+        question,
+        {
+            text: Answer(None, Abstention.TEACHER_UNAVAILABLE)
+            if np.isnan(row).any()
+            else Answer(np.asarray(row, np.float32), confidence=Confidence.COSINE)
+            for text, row in probs.items()
+        },
+    )
+
+
+def keep(
     db: Database,
     teacher: str,
     question: str,
-    probs: Mapping[str, NDArray[np.float32]],
-    abstention: str = "abstained",
+    answers: Mapping[str, Answer],
+    *,
+    usd: Callable[[Usage], float | None] = lambda _: 0.0,
+    project: str = "",
+    settled: Sequence[Settled] = (),
 ) -> None:
-    """Keep answers by text hash; a NaN row is an abstention. An answer that is there already stays."""
-    hashes = list(probs)
+    """Keep answers by text hash together with what `project` paid for them, in one transaction.
+
+    An answer that is there already stays: it was the first.
+    """
+    try:
+        _keep(db, teacher, question, answers, usd, project, settled)
+    except IntegrityError:
+        # Somebody else has saved the same text between our look and our INSERT: now we see it.
+        _keep(db, teacher, question, answers, usd, project, settled)
+
+
+def _keep(
+    db: Database,
+    teacher: str,
+    question: str,
+    answers: Mapping[str, Answer],
+    usd: Callable[[Usage], float | None],
+    project: str,
+    settled: Sequence[Settled],
+) -> None:
+    hashes = list(answers)
+    mine = Reply.teacher == teacher, Reply.question == question
     with db.session() as session:
         known: set[str] = set()
         for start in range(0, len(hashes), CHUNK):
-            known.update(
-                session.scalars(
-                    select(Reply.text_hash).where(
-                        Reply.teacher == teacher,
-                        Reply.question == question,
-                        Reply.text_hash.in_(hashes[start : start + CHUNK]),
-                    )
+            chunk = hashes[start : start + CHUNK]
+            known.update(session.scalars(select(Reply.text_hash).where(*mine, Reply.text_hash.in_(chunk))))
+        session.add_all(
+            Reply(
+                teacher=teacher,
+                question=question,
+                text_hash=text,
+                probs=None if answer.probs is None else [round(float(p), 6) for p in answer.probs],
+                abstention=answer.abstention,
+                prompt=answer.prompt,
+                confidence=answer.confidence,
+                unseen=answer.unseen,
+                prompt_tokens=answer.usage.prompt,
+                cached_tokens=answer.usage.cached,
+                completion_tokens=answer.usage.completion,
+                usd=usd(answer.usage),
+            )
+            for text, answer in answers.items()
+            if text not in known
+        )
+        settle(session, project, settled)
+
+
+def forget(db: Database, teacher: str, question: str, hashes: Sequence[str]) -> None:
+    """Drop the answers to these texts, so that they are asked (and paid) again: only a person may want that."""
+    with db.session() as session:
+        for start in range(0, len(hashes), CHUNK):
+            chunk = hashes[start : start + CHUNK]
+            session.execute(
+                delete(Reply).where(
+                    Reply.teacher == teacher, Reply.question == question, Reply.text_hash.in_(chunk)
                 )
             )
-        for text, row in probs.items():
-            if text in known:
-                continue
-            silent = bool(np.isnan(row).any())
-            session.add(
-                Reply(
-                    teacher=teacher,
-                    question=question,
-                    text_hash=text,
-                    probs=None if silent else [round(float(p), 6) for p in row],
-                    abstention=abstention if silent else None,
-                )
-            )
+
+
+def abstentions(db: Database, teacher: str, question: str) -> dict[str, int]:
+    """Numbers of abstentions by reason."""
+    query = (
+        select(Reply.abstention, func.count())
+        .where(Reply.teacher == teacher, Reply.question == question, Reply.abstention.is_not(None))
+        .group_by(Reply.abstention)
+    )
+    with db.session() as session:
+        return {str(reason): int(n) for reason, n in session.execute(query)}
 
 
 def count(db: Database, teacher: str, question: str) -> tuple[int, int]:

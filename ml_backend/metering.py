@@ -1,0 +1,108 @@
+"""The budget of one project as the client sees it: asked before each call, told after it. Kept in SQL.
+
+What a call cost is not written at once but handed to whoever saves the answer, so that both stand in one
+transaction. Until then the reservation stays, and a worker that dies in between leaves it counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ale.chat import Ticket
+from ale.errors import BudgetReached
+from ale.types import Usage
+from ml_backend.store import spend
+from ml_backend.store.database import Database
+from ml_backend.store.spend import NANO, Budget, Settled
+
+T = TypeVar("T")
+
+Cost = Callable[[Usage], float]
+"""US dollars of a call that used so many tokens."""
+
+
+class SqlThread:
+    """Runs what an event loop wants from SQL in one thread, in order: one writer waits for nobody."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sql")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._pool.shutdown()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """What `function` returns or raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+
+
+class SqlMeter:
+    """`ale.chat.Meter` over a project's row of the spend table. `cost` is None where no price is known."""
+
+    def __init__(
+        self, db: Database, project: str, budget: Budget, cost: Cost | None, thread: SqlThread
+    ) -> None:
+        self._db, self._project, self._budget = db, project, budget
+        self._cost, self._thread = cost, thread
+        self._settled: list[Settled] = []
+
+    async def reserve(self, prompt: int, completion: int) -> Ticket:
+        """Set aside the most that a call may cost: nothing cached, the completion at its limit.
+
+        Raises BudgetReached when there is no room, and when the model has no price and only money is limited.
+        """
+        budget, project = self._budget, self._project
+        if self._cost is None and budget.usd is not None and budget.tokens is None:
+            raise BudgetReached(
+                f"the model's price is not known, so a budget of {budget.usd:g} USD cannot be kept: name its "
+                "price in a file (ALE_PRICES), or limit the tokens (ALE_BUDGET_TOKENS)",
+                reason="price_unknown",
+            )
+        usage = Usage(prompt=prompt, completion=completion)
+        nano_usd = self._nano(usage)
+        name = await self._thread.run(lambda: spend.reserve(self._db, project, nano_usd, usage.total, budget))
+        if name is None:
+            raise BudgetReached(self._no_room(usage), reason="budget_reached")
+        return Ticket(name, usage.total, nano_usd / NANO)
+
+    async def settle(self, ticket: Ticket, usage: Usage) -> None:
+        """The call was answered; written with its answer, see `take_settled`."""
+        self._settled.append(Settled(ticket.id, self._nano(usage), usage.total))
+
+    async def release(self, ticket: Ticket) -> None:
+        """The call surely cost nothing."""
+        await self._thread.run(lambda: spend.release(self._db, self._project, ticket.id))
+
+    async def lost(self, ticket: Ticket) -> None:
+        """The call's fate is unknown: counted as spent to the full."""
+        await self._thread.run(lambda: spend.lose(self._db, self._project, ticket.id))
+
+    def take_settled(self) -> list[Settled]:
+        """The calls that were answered since the last take; the taker writes them."""
+        taken, self._settled = self._settled, []
+        return taken
+
+    def usd(self, usage: Usage) -> float | None:
+        """What so many tokens cost; None where no price is known."""
+        return None if self._cost is None else self._cost(usage)
+
+    def _nano(self, usage: Usage) -> int:
+        """Rounded up: the provider's own rounding is not known. Rounding first takes away what floats add."""
+        return math.ceil(round((self.usd(usage) or 0.0) * NANO, 3))
+
+    def _no_room(self, usage: Usage) -> str:
+        limits = [
+            f"{self._budget.usd:g} USD (ALE_BUDGET_USD)" if self._budget.usd is not None else "",
+            f"{self._budget.tokens} tokens (ALE_BUDGET_TOKENS)" if self._budget.tokens is not None else "",
+        ]
+        return (
+            f"the project's budget of {' and '.join(filter(None, limits))} has no room for a call of up to "
+            f"{usage.total} tokens"
+        )
