@@ -1,0 +1,84 @@
+"""Which request meets which behaviour. A script has no state of its own, so that any thread may ask it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ml_backend.standin.behaviours import BEHAVIOURS, Behaviour
+
+MARKER = re.compile(r"\s?\[\[behaviour:(\w+)(?::(\d+))?\]\]")
+"""A text asks for a behaviour of its own; policies do not see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """A request, as a script sees it: its number (from 1), how often its text was asked before, and the texts."""
+
+    number: int
+    before: int
+    texts: tuple[str, ...]
+
+
+Rule = Callable[[Occasion], Behaviour | None]
+
+
+class Script:
+    """Rules, of which the first that applies decides; then the markers in the texts.
+
+    A text that holds `[[behaviour:NAME]]` gets that behaviour each time, with `[[behaviour:NAME:2]]` the first
+    two times that it is asked.
+    """
+
+    def __init__(self, *rules: Rule) -> None:
+        self._rules = (*rules, by_marker)
+
+    def choose(self, occasion: Occasion) -> Behaviour | None:
+        """The behaviour for a request; None = answer well."""
+        return next((b for rule in self._rules if (b := rule(occasion)) is not None), None)
+
+
+def always(behaviour: Behaviour | str) -> Rule:
+    """Every request."""
+    named = _named(behaviour)
+    return lambda _: named
+
+
+def on_calls(numbers: Sequence[int], behaviour: Behaviour | str) -> Rule:
+    """The requests of these numbers, counted from 1 over the server's life; `range` does for a storm."""
+    named = _named(behaviour)
+    return lambda occasion: named if occasion.number in numbers else None
+
+
+def share(part: float, behaviour: Behaviour | str, seed: int = 0) -> Rule:
+    """That part of all requests, drawn by their numbers: another attempt may fare better."""
+    named = _named(behaviour)
+    return lambda occasion: named if _draw(f"{seed}/{occasion.number}") < part else None
+
+
+def share_of_texts(part: float, behaviour: Behaviour | str, seed: int = 0) -> Rule:
+    """All requests that hold a text of a drawn part of all texts: another attempt fares the same."""
+    named = _named(behaviour)
+    return lambda o: named if any(_draw(f"{seed}/{text}") < part for text in o.texts) else None
+
+
+def by_marker(occasion: Occasion) -> Behaviour | None:
+    """The behaviour that a text names. Raises KeyError for one that does not exist."""
+    for text in occasion.texts:
+        for name, times in MARKER.findall(text):
+            if not times or occasion.before < int(times):
+                return BEHAVIOURS[name]
+    return None
+
+
+def _named(behaviour: Behaviour | str) -> Behaviour:
+    return BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
+
+
+def _draw(key: str) -> float:
+    """Evenly distributed in [0, 1), the same for equal keys."""
+    return (
+        int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
+    )
