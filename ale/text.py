@@ -15,16 +15,21 @@ leaves room for models with a longer sight, and keeps one pasted book from filli
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+def storable(text: str) -> str:
+    """The text with U+FFFD for NUL and lone surrogates, which neither SQL nor UTF-8 can hold."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def normalise(value: object) -> str | None:
     """The text as every part of the engine sees it; None when there is nothing to read.
 
     Strings only (a number or a list is a wrong data key, not a text). NFC, so that equal-looking texts are
-    equal; NUL and lone surrogates become U+FFFD, because neither SQL nor UTF-8 can hold them.
+    equal; and `storable`.
     """
     if not isinstance(value, str):
         return None
     # Cut before normalising as well: NFC over a pasted book costs seconds.
-    text = _UNSTORABLE.sub("\ufffd", value.strip()[: 4 * MAX_CHARS])
+    text = storable(value.strip()[: 4 * MAX_CHARS])
     text = unicodedata.normalize("NFC", text).strip()[:MAX_CHARS].rstrip()
     return text or None
 

@@ -56,12 +56,14 @@ class Provenance(StrEnum):
 class LabelSpace:
     """The labels one may answer with, in config order, and what annotators are told about them.
 
-    `hints` are aligned with `labels`; an empty string means that the config gives none.
+    `hints` and `aliases` are aligned with `labels`; an empty string or tuple means that the config gives none.
+    An alias is another name under which an answer may mean the label.
     """
 
     labels: tuple[str, ...]
     hints: tuple[str, ...] = ()
     instructions: str = ""
+    aliases: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels):
@@ -70,6 +72,10 @@ class LabelSpace:
             object.__setattr__(self, "hints", ("",) * len(self.labels))
         if len(self.hints) != len(self.labels):
             raise ValueError(f"{len(self.hints)} hints for {len(self.labels)} labels")
+        if not self.aliases:
+            object.__setattr__(self, "aliases", ((),) * len(self.labels))
+        if len(self.aliases) != len(self.labels):
+            raise ValueError(f"{len(self.aliases)} tuples of aliases for {len(self.labels)} labels")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,8 +89,11 @@ class LabelSpace:
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits that change when a label, a hint or their order changes."""
-        payload = json.dumps([self.labels, self.hints], ensure_ascii=True)
+        """12 hex digits that change when a label, a hint, an alias or their order changes."""
+        parts: list[object] = [self.labels, self.hints]
+        if any(self.aliases):
+            parts.append(self.aliases)
+        payload = json.dumps(parts, ensure_ascii=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:12]
 
     @property

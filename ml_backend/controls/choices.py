@@ -147,6 +147,7 @@ def _problem(element: Element) -> str:
 
 def _label_space(name: str, element: Element) -> LabelSpace:
     labels: dict[str, str] = {}
+    aliases: dict[str, tuple[str, ...]] = {}
     for choice in elements(element, "Choice"):
         if len(list(elements(choice, "Choice"))) > 1:
             raise UnsupportedConfig(f'the Choices "{name}" are nested')
@@ -157,11 +158,12 @@ def _label_space(name: str, element: Element) -> LabelSpace:
         if label in labels:
             raise UnsupportedConfig(f'the Choices "{name}" have the value "{label[:60]}" twice')
         # What the annotators read: the shown value when results hold an alias instead, and the hint.
-        words = [shown if alias and shown != alias else "", attribute(choice, "hint")]
-        labels[label] = ": ".join(word for word in words if word)
+        other_name = shown if alias and shown != alias else ""
+        labels[label] = ": ".join(word for word in (other_name, attribute(choice, "hint")) if word)
+        aliases[label] = (other_name,) if other_name.strip() else ()
     if not labels:
         raise UnsupportedConfig(f'the Choices "{name}" have no <Choice>')
-    return LabelSpace(tuple(labels), tuple(labels.values()))
+    return LabelSpace(tuple(labels), tuple(labels.values()), aliases=tuple(aliases.values()))
 
 
 def _key(name: str) -> str:

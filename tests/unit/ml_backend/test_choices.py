@@ -39,6 +39,7 @@ def test_names_field_and_hints() -> None:
     assert (control.from_name, control.to_name, control.field) == ("c", "t", "body")
     assert control.label_space.labels == ("Good", "bad", "meh")
     assert control.label_space.hints == ("praise", "Very bad: complaint", "Meh")
+    assert control.label_space.aliases == ((), ("Very bad",), ("Meh",))
 
 
 ODD = ("a, b", 'say "x"', "two\nlines", "😀", "Straße", "STRASSE", "straße", "<b>&", "{x} %s $y", "א")
