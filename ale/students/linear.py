@@ -101,6 +101,12 @@ class LinearStudent:
         return cls(np.asarray(arrays["weights"], np.float32), values)
 
 
+def distilled(pool: Embeddings, teacher: Probs | None) -> LinearStudent | None:
+    """The student of the teacher alone, without any human label; None without an answer to learn from."""
+    prior = _student_of_teacher(pool, teacher)
+    return None if prior is None else LinearStudent(prior, {"l2": PRIOR_L2, "leans_on_teacher": True})
+
+
 def _student_of_teacher(pool: Embeddings, teacher: Probs | None) -> Weights | None:
     """The prior: a softmax regression of what the teacher answered; None without answers."""
     if teacher is None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.text import to_example
 from ale.types import Abstention, Answer, Confidence, Example, LabelSpace, Probs
 
 ASSUMED = 0.8
@@ -58,6 +59,16 @@ class RecordedTeacher:
         if label is None:
             return Answer(None, Abstention.UNKNOWN_LABEL)
         return Answer(hard(np.array([label]), len(labels), self._reliability)[0], confidence=Confidence.NONE)
+
+
+def answers_by_text(texts: Sequence[str], words: Sequence[str]) -> dict[str, str]:
+    """Words by text hash; of a text that stands there twice the first word counts, as a cache would give it."""
+    found: dict[str, str] = {}
+    for row, (text, word) in enumerate(zip(texts, words, strict=True)):
+        example = to_example(row, text)
+        if example is not None:
+            found.setdefault(example.text_hash, word)
+    return found
 
 
 def find_label(word: str, labels: LabelSpace) -> int | None:

@@ -1,0 +1,127 @@
+"""The engine's commands: those that need no Label Studio. `ml_backend.cli` adds its own to them.
+
+Commands import what they need when they run, so that `ale --help` is quick.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ale.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ale.benchmark.report import Report
+    from ale.io.embeddings import CachedEncoder
+    from ale.io.tables import Table
+    from ale.protocols import Teacher
+
+
+app = typer.Typer()
+
+
+@app.command()
+def benchmark(
+    pool: Annotated[Path, typer.Option(help="CSV (or .csv.gz) with the texts that may be labelled.")],
+    test: Annotated[Path, typer.Option(help="CSV with texts that only measure.")],
+    text_column: Annotated[str, typer.Option(help="Column with the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column with the gold label.")] = "label",
+    teacher: Annotated[
+        str, typer.Option(help="none, zero-shot, or recorded:COLUMN of the pool's file.")
+    ] = "none",
+    descriptions: Annotated[
+        Path | None, typer.Option(help="YAML: label to description, for the teacher.")
+    ] = None,
+    strategies: Annotated[str, typer.Option(help="Strategies to run beside `ale`, by comma.")] = "random",
+    students: Annotated[str, typer.Option(help="Students for these strategies, by comma.")] = "linear",
+    budgets: Annotated[
+        str, typer.Option(help="Numbers of human labels, by comma.")
+    ] = "10,25,50,100,200,300,500,800,1200",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per method.")] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="Most labels between two fits.")] = 25,
+    cache: Annotated[Path | None, typer.Option(help="Folder for embeddings. [the user's cache]")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the learning curves here (.png, .svg).")] = None,
+) -> None:
+    """Measure how many human labels a data set needs, with gold labels instead of people."""
+    from ale.benchmark.data import Rows, make_data
+    from ale.benchmark.run import Plan, run_benchmark
+    from ale.benchmark.screen import Bars, show
+    from ale.io.tables import read_descriptions, read_table
+
+    plan = Plan(_names(strategies), _names(students), _numbers(budgets), seeds, batch)
+    for path in (json_file, plot):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
+    table, other = read_table(pool), read_table(test)
+    data = make_data(
+        pool.parent.name or pool.stem,
+        Rows(table.name, table.column(text_column), table.column(label_column)),
+        Rows(other.name, other.column(text_column), other.column(label_column)),
+        {} if descriptions is None else read_descriptions(descriptions),
+    )
+    encoder = _encoder(cache)
+    asked = _teacher(teacher, table, text_column, encoder)
+    with Bars() as bars:
+        report = run_benchmark(data, encoder, plan, asked, bars.heard)
+    show(report)
+    _write(report, json_file, plot)
+
+
+def _names(given: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in given.split(",")) if name)
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in _names(given))
+    except ValueError as error:
+        raise ConfigurationError(f"budgets are whole numbers by comma, not {given!r}") from error
+
+
+def _encoder(cache: Path | None) -> CachedEncoder:
+    from platformdirs import user_cache_path
+
+    from ale.io.embeddings import CachedEncoder, EmbeddingCache
+    from ale.io.encoder import MiniLMEncoder
+
+    raw = MiniLMEncoder()
+    folder = cache or user_cache_path("ale-label-studio") / "embeddings"
+    return CachedEncoder(raw, EmbeddingCache(folder, raw.name, raw.dimensions))
+
+
+def _teacher(name: str, pool: Table, text_column: str, encoder: CachedEncoder) -> Teacher | None:
+    """The teacher of that name; a recorded one is read from the pool's table."""
+    from ale.errors import UnknownName
+    from ale.teachers import TEACHERS, resolve_teacher
+    from ale.teachers.recorded import RecordedTeacher, answers_by_text
+
+    kind, _, column = name.partition(":")
+    if kind == "recorded":
+        if not column:
+            raise ConfigurationError("which column? For example --teacher recorded:gpt_label")
+        return RecordedTeacher(column, answers_by_text(pool.column(text_column), pool.column(column)))
+    if name not in TEACHERS:
+        raise UnknownName("teacher", name, [*TEACHERS, "recorded:COLUMN"])
+    return resolve_teacher(name, encoder)
+
+
+def _write(report: Report, json_file: Path | None, plot: Path | None) -> None:
+    import json
+
+    if json_file is not None:
+        try:
+            json_file.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {json_file}: {error}") from error
+    if plot is not None:
+        from ale.io.plots import Line, draw_curves
+
+        lines = {
+            name: Line(curve.labels.tolist(), curve.accuracy.tolist(), curve.spread.tolist())
+            for name, curve in report.curves.items()
+        }
+        full = report.full_data_accuracy
+        draw_curves(plot, report.dataset, lines, {"full data": full, "95 % of it": 0.95 * full})
