@@ -116,14 +116,17 @@ class KeywordPolicy:
 
 
 class ByModel:
-    """Another policy per model name: a cheap teacher and a dear one behind the same endpoint."""
+    """Another policy per model name: a cheap teacher and a dear one behind the same endpoint. `otherwise` answers
+    for all other models, fine-tuned ones among them.
+    """
 
-    def __init__(self, policies: Mapping[str, Policy]) -> None:
+    def __init__(self, policies: Mapping[str, Policy], otherwise: Policy) -> None:
         self._policies = dict(policies)
+        self._otherwise = otherwise
 
     def __call__(self, asked: Asked) -> Reply:
         """The answer of that model's policy."""
-        return self._policies[asked.model](asked)
+        return self._policies.get(asked.model, self._otherwise)(asked)
 
 
 def _key(text: str) -> str:

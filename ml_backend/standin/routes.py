@@ -1,18 +1,22 @@
-"""Which function answers which path, chat apart."""
+"""Which function answers which path. Chat stands apart: its answers may break the connection."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
+from ml_backend.standin.batches import Batches
 from ml_backend.standin.calls import CallLog
 from ml_backend.standin.chat import ChatEndpoint
+from ml_backend.standin.deployments import Deployments
 from ml_backend.standin.errors import ApiError, model_not_found
+from ml_backend.standin.files import Files
+from ml_backend.standin.fine_tuning import FineTuning
 from ml_backend.standin.models import Models, model_object
 from ml_backend.standin.wire import Request, Response
 
 View = Callable[..., Response]
+ACCOUNT = r"/subscriptions/.+/providers/Microsoft\.CognitiveServices/accounts/[^/]+"
 
 
 class Routes:
@@ -21,14 +25,32 @@ class Routes:
     def __init__(self, chat: ChatEndpoint, calls: CallLog, models: Models, stage_s: float) -> None:
         self._calls = calls
         self._models = models
-        self._table: list[tuple[str, re.Pattern[str], View]] = [
-            (method, re.compile(pattern), view)
-            for method, pattern, view in (
-                ("GET", r"/stand-in", self._summary),
-                ("GET", r"/models", self._list_models),
-                ("GET", r"/models/([^/]+)", self._one_model),
-            )
-        ]
+        files = Files()
+        tuning = FineTuning(files, models, stage_s)
+        batches = Batches(files, chat, calls, stage_s)
+        deployments = Deployments(models)
+        table: tuple[tuple[str, str, View], ...] = (
+            ("GET", r"/stand-in", self._summary),
+            ("GET", r"/models", self._list_models),
+            ("GET", r"/models/([^/]+)", self._one_model),
+            ("POST", r"/files", files.upload),
+            ("GET", r"/files", files.list),
+            ("GET", r"/files/([^/]+)", files.retrieve),
+            ("DELETE", r"/files/([^/]+)", files.delete),
+            ("GET", r"/files/([^/]+)/content", files.content),
+            ("POST", r"/fine_tuning/jobs", tuning.create),
+            ("GET", r"/fine_tuning/jobs", tuning.list),
+            ("GET", r"/fine_tuning/jobs/([^/]+)", tuning.retrieve),
+            ("GET", r"/fine_tuning/jobs/([^/]+)/events", tuning.events),
+            ("POST", r"/fine_tuning/jobs/([^/]+)/cancel", tuning.cancel),
+            ("POST", r"/batches", batches.create),
+            ("GET", r"/batches", batches.list),
+            ("GET", r"/batches/([^/]+)", batches.retrieve),
+            ("POST", r"/batches/([^/]+)/cancel", batches.cancel),
+            ("PUT", ACCOUNT + r"/deployments/([^/]+)", deployments.create),
+            ("GET", ACCOUNT + r"/deployments/([^/]+)", deployments.retrieve),
+        )
+        self._table = [(method, re.compile(pattern), view) for method, pattern, view in table]
 
     def answer(self, request: Request) -> Response:
         """The answer to a request; raises ApiError."""
@@ -48,20 +70,3 @@ class Routes:
         if name not in self._models:
             raise model_not_found(name)
         return Response(model_object(name))
-
-
-def listed(rows: list[dict[str, Any]], request: Request) -> Response:
-    """A page of a list: at most `limit` rows after the one with the id `after`."""
-    after, limit = request.query.get("after"), int(request.query.get("limit", 20))
-    ids = [row["id"] for row in rows]
-    start = ids.index(after) + 1 if after in ids else 0
-    page = rows[start : start + limit]
-    return Response(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": start + limit < len(rows),
-        }
-    )
