@@ -1,7 +1,8 @@
 """One rate for all workers, kept in Redis: requests and tokens per minute, pauses, and a circuit breaker.
 
-The rate is a virtual schedule (the generic cell rate algorithm of ITU-T I.371, 1993): a caller is told how
-long to wait for its own slot, so that nobody polls and nobody is overtaken. Redis's clock counts, not ours.
+The rate is a virtual schedule (the generic cell rate algorithm of ITU-T I.371, 1993): a caller takes the next
+slot and sleeps until it comes. A slot that is far away is not taken yet: whoever stops working would waste it.
+Redis's clock counts, not ours.
 
 The breaker closes after silence only for one caller: after a time without any success the first call goes
 alone, and the others wait for its outcome. A key without quota so costs one call, whatever the concurrency.
@@ -13,6 +14,7 @@ import asyncio
 import hashlib
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -31,34 +33,40 @@ PROVEN_S = 60.0
 TRIAL_S = 15.0
 """How long the others wait for its outcome before the next one tries."""
 TRIAL_POLL_S = 0.05
+LOOK_S = 1.0
+"""Sleepers wake at least this often, to see whether it is over."""
+OVER = "over"
+"""The reason of an error that is none: the caller's own time is up."""
 BURST_S = 1.0
 """What was not used of the last second may be used now."""
-LONGEST_WAIT_S = 60.0
-"""A longer wait is told to the caller instead of slept through."""
+NEAR_S = 1.0
+"""A slot within this time is taken; for one further away a caller looks again later."""
+LONGEST_PAUSE_S = 60.0
+"""When the provider wants a longer pause, callers are told so instead of sleeping."""
 
 # KEYS: rate, open, paused, proven, trial.
-# ARGV: microseconds per request, microseconds for the tokens, burst, longest wait, trial in ms, caller.
-# Returns {what, microseconds}: go (after that wait) · trial (ask again) · open · paused.
+# ARGV: microseconds per request (0: the slot was taken before), microseconds for the tokens, burst, near, longest pause, trial in ms, caller.
+# Returns {what, microseconds}: go (after that wait) · later (ask again then) · trial (ask again) · open · paused.
 _ACQUIRE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local open = redis.call('PTTL', KEYS[2])
 if open > 0 then return {'open', open * 1000} end
-local start = now
-local paused = redis.call('PTTL', KEYS[3])
-if paused > 0 then start = now + paused * 1000 end
-local longest = tonumber(ARGV[4])
-if start - now > longest then return {'paused', start - now} end
-if redis.call('EXISTS', KEYS[4]) == 0 then
-  if not redis.call('SET', KEYS[5], ARGV[6], 'PX', ARGV[5], 'NX') and redis.call('GET', KEYS[5]) ~= ARGV[6] then
-    return {'trial', 0}
-  end
+local paused = math.max(0, redis.call('PTTL', KEYS[3])) * 1000
+if paused > tonumber(ARGV[5]) then return {'paused', paused} end
+if redis.call('EXISTS', KEYS[4]) == 0 and not redis.call('SET', KEYS[5], ARGV[7], 'PX', ARGV[6], 'NX')
+   and redis.call('GET', KEYS[5]) ~= ARGV[7] then
+  return {'trial', 0}
+end
+if tonumber(ARGV[1]) == 0 then
+  if paused > 0 then return {'later', paused} end
+  return {'go', 0}
 end
 local rate = redis.call('HMGET', KEYS[1], 'requests', 'tokens')
-local requests = math.max(tonumber(rate[1]) or 0, start)
-local tokens = math.max(tonumber(rate[2]) or 0, start)
-local wait = math.max(math.max(requests, tokens) - tonumber(ARGV[3]), start) - now
-if wait > longest then return {'paused', wait} end
+local requests = math.max(tonumber(rate[1]) or 0, now)
+local tokens = math.max(tonumber(rate[2]) or 0, now)
+local wait = math.max(math.max(requests, tokens) - tonumber(ARGV[3]) - now, paused)
+if wait > tonumber(ARGV[4]) then return {'later', math.floor(wait - tonumber(ARGV[4]))} end
 redis.call('HSET', KEYS[1], 'requests', string.format('%.0f', requests + tonumber(ARGV[1])),
            'tokens', string.format('%.0f', tokens + tonumber(ARGV[2])))
 redis.call('PEXPIRE', KEYS[1], 600000)
@@ -100,15 +108,23 @@ class Breaker:
 class RedisLimiter:
     """`ale.chat.Limiter` for one endpoint, model and key, shared by all processes on one Redis.
 
-    Belongs to the event loop in which it is first used; an `async with` block closes its connections.
+    Once `over` says so, nobody is let through any more. Belongs to the event loop in which it is first used;
+    an `async with` block closes its connections.
     """
 
     def __init__(
-        self, url: str, endpoint: str, *, requests_per_minute: float, tokens_per_minute: float
+        self,
+        url: str,
+        endpoint: str,
+        *,
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._redis = AsyncRedis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
         self._keys = _keys(endpoint)
         self._name = uuid.uuid4().hex
+        self._over = over
         self._per_request = 60e6 / requests_per_minute
         self._per_token = 60e6 / tokens_per_minute
         self._acquire = self._redis.register_script(_ACQUIRE)
@@ -125,27 +141,27 @@ class RedisLimiter:
         """Return when one request of about that many tokens may be sent.
 
         Raises TeacherUnavailable (TeacherRefused where a person must act) while the breaker is open, when the
-        wait would be longer than `LONGEST_WAIT_S`, and when Redis does not answer.
+        provider wants a long pause, when it is `over`, and when Redis does not answer.
         """
         caller = f"{self._name}:{id(asyncio.current_task())}"
         cost = (self._per_request, tokens * self._per_token)
         while True:
+            if self._over():
+                raise TeacherUnavailable("enough was asked for now", reason=OVER)
             what, wait_s = await self._ask(caller, *cost)
             if what == "open":
-                raise await self._closed(wait_s)
+                raise await self._opened(wait_s)
             if what == "paused":
                 raise TeacherUnavailable(
-                    f"the rate limit leaves no room for another {wait_s:.0f} s",
+                    f"the provider wants to be left alone for another {wait_s:.0f} s",
                     reason="rate_limited",
                     retry_after_s=wait_s,
                 )
-            if what == "trial":
-                await asyncio.sleep(TRIAL_POLL_S)
-                continue
-            if wait_s <= 0:
+            if what == "go" and wait_s <= 0:
                 return
-            await asyncio.sleep(wait_s)
-            cost = (0.0, 0.0)  # the slot is ours; but somebody may have been told to pause meanwhile
+            if what == "go":
+                cost = (0.0, 0.0)  # the slot is ours; but somebody may be told to pause while we sleep
+            await asyncio.sleep(TRIAL_POLL_S if what == "trial" else min(wait_s, LOOK_S))
 
     async def pause(self, seconds: float) -> None:
         """Nobody sends anything for so long, counted from now."""
@@ -171,11 +187,12 @@ class RedisLimiter:
     async def _ask(self, caller: str, request_us: float, tokens_us: float) -> tuple[str, float]:
         k = self._keys
         keys = [k.rate, k.open, k.paused, k.proven, k.trial]
-        args = [request_us, tokens_us, BURST_S * 1e6, LONGEST_WAIT_S * 1e6, int(TRIAL_S * 1000), caller]
+        times = [BURST_S * 1e6, NEAR_S * 1e6, LONGEST_PAUSE_S * 1e6, int(TRIAL_S * 1000)]
+        args = [request_us, tokens_us, *times, caller]
         what, wait = await self._run(self._acquire, keys, args)
         return what.decode(), int(wait) / 1e6
 
-    async def _closed(self, seconds: float) -> TeacherUnavailable:
+    async def _opened(self, seconds: float) -> TeacherUnavailable:
         try:
             said = await self._redis.get(self._keys.open)
         except RedisError as error:
