@@ -1,0 +1,88 @@
+"""What a model costs: one table with a date, and a file of one's own over it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ale.errors import ConfigurationError
+from ale.types import Usage
+
+_DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens. `cached` is for prompt tokens that the provider had in its cache."""
+
+    input: float
+    cached: float
+    output: float
+
+    def usd(self, usage: Usage) -> float:
+        """What an answer cost."""
+        fresh = usage.prompt - usage.cached
+        return (fresh * self.input + usage.cached * self.cached + usage.completion * self.output) / 1e6
+
+    def at_most(self, prompt: int, completion: int) -> float:
+        """What a call of so many tokens can cost in USD: nothing cached, all of the completion used."""
+        return self.usd(Usage(prompt, 0, completion))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Prices by model name, and when they were last compared with the provider's."""
+
+    prices: Mapping[str, Price]
+    checked: str
+
+    def of(self, model: str) -> Price | None:
+        """The price of exactly this model, else of the one it is a dated version of; None when unknown.
+
+        A fine-tuned model `ft:BASE:organisation:...` has the price of `ft:BASE`.
+        """
+        if model.startswith("ft:"):
+            model = ":".join(model.split(":")[:2])
+        return self.prices.get(model) or self.prices.get(_DATED.sub("", model))
+
+
+def load_prices(own: Path | None = None) -> PriceTable:
+    """The shipped table; prices of the file `own` (same form) stand before it. Raises ConfigurationError."""
+    shipped = _table(
+        json.loads(files("ale.io.chat").joinpath("prices.json").read_text("utf-8")), "prices.json"
+    )
+    if own is None:
+        return shipped
+    try:
+        data = json.loads(own.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the price file {own} cannot be read: {error}") from error
+    added = _table(data, str(own))
+    return PriceTable({**shipped.prices, **added.prices}, added.checked or shipped.checked)
+
+
+def _table(data: Any, place: str) -> PriceTable:
+    models = data.get("models") if isinstance(data, Mapping) else None
+    if not isinstance(models, Mapping):
+        raise ConfigurationError(f'{place} is not like {{"models": {{"NAME": {{"input": 0.4, ...}}}}}}')
+    return PriceTable(
+        {str(name): _price(name, entry, place) for name, entry in models.items()},
+        str(data.get("checked", "")),
+    )
+
+
+def _price(name: str, entry: Any, place: str) -> Price:
+    """`cached` may be left out: then cached tokens cost as much as others."""
+    entry = entry if isinstance(entry, Mapping) else {}
+    numbers = [entry.get("input"), entry.get("cached", entry.get("input")), entry.get("output")]
+    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and n >= 0 for n in numbers):
+        raise ConfigurationError(
+            f"{place}: the price of {name!r} needs numbers for input and output (cached if it has one), "
+            "in USD per million tokens"
+        )
+    return Price(*(float(n) for n in numbers))
