@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ale.errors import ConfigurationError, UnknownName
@@ -69,7 +69,83 @@ class Settings(BaseSettings):
         description="Signs the webhook header; empty: generated once.",
     )
     teacher: str = Field(
-        "zero-shot", alias="ALE_TEACHER", description="Who labels first: `zero-shot` or `none`."
+        "zero-shot",
+        alias="ALE_TEACHER",
+        description="Who labels first: `none`, `zero-shot`, `openai`, `openai:MODEL`, `azure:DEPLOYMENT`; "
+        "`@v1` behind it names the prompt. Several with commas between, the cheap ones first.",
+    )
+    openai_api_key: SecretStr = Field(
+        SecretStr(""),
+        alias="OPENAI_API_KEY",
+        description="Key for `openai`; without one that teacher is off.",
+    )
+    openai_base_url: str = Field(
+        "",
+        alias="OPENAI_BASE_URL",
+        description="Another server that speaks OpenAI's HTTP (vLLM, Ollama, LiteLLM…); empty: OpenAI itself.",
+    )
+    openai_model: str = Field(
+        "gpt-4.1-mini", alias="OPENAI_MODEL", description="The model that `openai` means.", min_length=1
+    )
+    azure_endpoint: str = Field(
+        "",
+        alias="AZURE_OPENAI_ENDPOINT",
+        description="Azure OpenAI resource, `https://NAME.openai.azure.com`.",
+    )
+    azure_api_key: SecretStr = Field(
+        SecretStr(""),
+        alias="AZURE_OPENAI_API_KEY",
+        description="Its key; empty: Entra ID, with the extra `[azure]`.",
+    )
+    azure_api_version: str = Field(
+        "2024-10-21", alias="OPENAI_API_VERSION", description="Azure's API version."
+    )
+    budget_usd: float = Field(
+        5.0,
+        alias="ALE_BUDGET_USD",
+        ge=0,
+        description="The most that paid teachers may cost in each project, in US dollars; 0: nobody is asked.",
+    )
+    budget_tokens: int | None = Field(
+        None, alias="ALE_BUDGET_TOKENS", ge=0, description="The same in tokens; empty: only money is limited."
+    )
+    prices: Path | None = Field(
+        None, alias="ALE_PRICES", description="JSON file with prices of models, before those that ALE knows."
+    )
+    stop_paying: bool = Field(
+        default=True,
+        alias="ALE_STOP_PAYING",
+        description="Whether a paid teacher is asked no more once the student is better.",
+    )
+    llm_rpm: float = Field(
+        500.0,
+        alias="ALE_LLM_RPM",
+        ge=1,
+        description="Requests per minute to one model, of all workers together.",
+    )
+    llm_tpm: float = Field(200_000.0, alias="ALE_LLM_TPM", ge=100, description="Tokens per minute, likewise.")
+    llm_concurrency: int = Field(
+        16,
+        alias="ALE_LLM_CONCURRENCY",
+        ge=1,
+        le=1000,
+        description="Requests that wait for an answer at once.",
+    )
+    llm_timeout_s: float = Field(
+        60.0, alias="ALE_LLM_TIMEOUT_S", ge=1, le=600, description="Longest wait for one answer, in seconds."
+    )
+    llm_votes: int = Field(
+        1,
+        alias="ALE_LLM_VOTES",
+        ge=1,
+        le=50,
+        description="Samples per text where a model shows no log-probabilities; 1: it states its confidence.",
+    )
+    llm_items_per_call: int = Field(
+        1, alias="ALE_LLM_ITEMS_PER_CALL", ge=1, le=100, description="Texts in one request."
+    )
+    llm_examples: int = Field(
+        8, alias="ALE_LLM_EXAMPLES", ge=0, le=200, description="Few-shot examples chosen for each request."
     )
     student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
     strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
@@ -105,10 +181,12 @@ class Settings(BaseSettings):
         "INFO", alias="ALE_LOG_LEVEL", description="Log level."
     )
 
-    @field_validator("label_studio_url", "url")
+    @field_validator("label_studio_url", "url", "openai_base_url", "azure_endpoint")
     @classmethod
-    def _is_http(cls, value: str) -> str:
+    def _is_http(cls, value: str, info: ValidationInfo) -> str:
         parts = urlsplit(value)
+        if not value and info.field_name in {"openai_base_url", "azure_endpoint"}:
+            return value
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an http:// or https:// address")
         return value.rstrip("/")

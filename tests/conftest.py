@@ -73,6 +73,10 @@ def make_settings(home: Path, redis_url: str, **overrides: object) -> Settings:
         "webhook_secret_given": "a-secret-for-tests",
         "teacher": "zero-shot",
         "encoder": "embedded",
+        "openai_api_key": "",
+        "openai_base_url": "",
+        "azure_endpoint": "",
+        "azure_api_key": "",
         **overrides,
     }
     return load_settings(**values)

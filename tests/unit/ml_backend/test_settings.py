@@ -30,6 +30,10 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("LABEL_STUDIO_URL", "localhost:8080", "http:// or https://"),
         ("REDIS_URL", "localhost:6379", "redis://, rediss:// or unix://"),
         ("ALE_KEEP_VERSIONS", "1", "greater than or equal to 2"),
+        ("ALE_BUDGET_USD", "-1", "greater than or equal to 0"),
+        ("ALE_BUDGET_TOKENS", "1.5", "valid integer"),
+        ("ALE_LLM_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("OPENAI_BASE_URL", "localhost:8000", "http:// or https://"),
     ],
 )
 def test_a_wrong_value_names_variable_value_and_what_is_valid(
@@ -46,7 +50,14 @@ def test_a_wrong_value_names_variable_value_and_what_is_valid(
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in the settings' own words nor in an error."""
-    for name in ("LABEL_STUDIO_API_KEY", "BASIC_AUTH_PASS", "ALE_WEBHOOK_SECRET"):
+    secrets = (
+        "LABEL_STUDIO_API_KEY",
+        "BASIC_AUTH_PASS",
+        "ALE_WEBHOOK_SECRET",
+        "OPENAI_API_KEY",
+        "AZURE_OPENAI_API_KEY",
+    )
+    for name in secrets:
         monkeypatch.setenv(name, "hush-hush")
     assert "hush-hush" not in repr(load_settings())
     monkeypatch.setenv("ALE_PORT", "none")
