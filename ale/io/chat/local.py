@@ -146,26 +146,31 @@ class LocalMeter:
         self._price = price
         self._usd_limit = usd
         self._token_limit = tokens
-        self._open: dict[str, Ticket] = {}
+        self._tickets: dict[str, Ticket] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
+
+    @property
+    def open(self) -> int:
+        """Calls under way: reserved, and not yet settled, released or lost."""
+        return len(self._tickets)
 
     async def reserve(self, prompt: int, completion: int) -> Ticket:
         """Set aside the most that a call may cost. Raises BudgetReached."""
         usd = 0.0 if self._price is None else self._price.at_most(prompt, completion)
         ticket = Ticket(str(next(self._ids)), prompt + completion, usd)
         with self._lock:
-            tokens = self.tokens + sum(t.tokens for t in self._open.values())
-            spent = self.usd + sum(t.usd for t in self._open.values())
+            tokens = self.tokens + sum(t.tokens for t in self._tickets.values())
+            spent = self.usd + sum(t.usd for t in self._tickets.values())
             _check(tokens, ticket.tokens, self._token_limit, "tokens")
             _check(spent, ticket.usd, self._usd_limit, "USD")
-            self._open[ticket.id] = ticket
+            self._tickets[ticket.id] = ticket
         return ticket
 
     async def settle(self, ticket: Ticket, usage: Usage) -> None:
         """The call was answered and cost this much."""
         with self._lock:
-            del self._open[ticket.id]
+            del self._tickets[ticket.id]
             self.usage += usage
             self.tokens += usage.total
             self.usd += 0.0 if self._price is None else self._price.usd(usage)
@@ -173,12 +178,12 @@ class LocalMeter:
     async def release(self, ticket: Ticket) -> None:
         """The call surely cost nothing."""
         with self._lock:
-            del self._open[ticket.id]
+            del self._tickets[ticket.id]
 
     async def lost(self, ticket: Ticket) -> None:
         """The call's fate is unknown: counted as spent to the full."""
         with self._lock:
-            del self._open[ticket.id]
+            del self._tickets[ticket.id]
             self.tokens += ticket.tokens
             self.usd += ticket.usd
 
