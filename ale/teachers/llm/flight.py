@@ -17,9 +17,11 @@ async def merged(streams: Iterator[AsyncGenerator[T]], at_once: int) -> AsyncGen
 
     After the first error none is started any more. Those that run are heard to their end, since what they
     are about to say is paid; then the error is raised (of several TeacherUnavailable the first, the cause).
+    No more than `at_once` items wait to be taken: nothing is paid far ahead of being kept.
     Whoever closes this generator cancels what runs.
     """
     said: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
+    room = asyncio.Semaphore(at_once)
     unavailable: list[TeacherUnavailable] = []
     broken = False
 
@@ -30,6 +32,7 @@ async def merged(streams: Iterator[AsyncGenerator[T]], at_once: int) -> AsyncGen
             for stream in streams:
                 async with aclosing(stream):
                     async for item in stream:
+                        await room.acquire()
                         said.put_nowait((item,))
                 if broken:
                     return
@@ -49,6 +52,7 @@ async def merged(streams: Iterator[AsyncGenerator[T]], at_once: int) -> AsyncGen
                 running -= 1
             else:
                 yield item[0]
+                room.release()
         for worker in workers:
             worker.result()
         if unavailable:

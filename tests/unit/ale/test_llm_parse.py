@@ -20,9 +20,9 @@ NAMES = Names(LABELS)
 CODED = Names(LABELS, codes_for(LABELS))
 
 
-def said(content: str | None, **more: str) -> Verdict:
+def said(content: str | None, finish_reason: str = "stop", refusal: str | None = None) -> Verdict:
     """The verdict on a reply of that content."""
-    return read_reply(ChatReply(content, **more), NAMES)
+    return read_reply(ChatReply(content, refusal, finish_reason), NAMES)
 
 
 @pytest.mark.parametrize(
