@@ -80,7 +80,7 @@ class CompletionsChat(ABC):
             # The package's time-outs are per read; a server that drips would never meet them.
             async with asyncio.timeout(self._timeout_s):
                 raw = await client.chat.completions.with_raw_response.create(
-                    **_arguments(self._asked, request, can)
+                    **request_body(self._asked, request, can)
                 )
             body = raw.content
         except (openai.APIError, TimeoutError) as error:
@@ -182,7 +182,7 @@ class AzureChat(CompletionsChat):
         )
 
 
-def _arguments(asked: str, request: ChatRequest, can: Capabilities) -> dict[str, Any]:
+def request_body(asked: str, request: ChatRequest, can: Capabilities) -> dict[str, Any]:
     """What the request wants, as far as the endpoint understands it."""
     arguments: dict[str, Any] = {
         "model": asked,

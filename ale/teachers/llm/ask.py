@@ -23,6 +23,9 @@ from ale.types import Abstention, Answer, Confidence, Usage
 MORE_ROOM = 4
 """Times the room of a reply that was cut off; a second cut is an abstention."""
 
+FILTERED = ChatReply(None, finish_reason="content_filter")
+"""What counts as the reply to a question that the provider's filter stopped."""
+
 _FINAL = {None, Abstention.UNKNOWN_LABEL, Abstention.CARDINALITY}
 
 
@@ -39,11 +42,14 @@ class Asker:
         self._fingerprint = fingerprint
         self._names = layout.names
 
-    async def one(self, text: str, shots: Sequence[Shot]) -> Answer:
-        """The answer to a text, from as many samples as the layout wants."""
+    async def one(self, text: str, shots: Sequence[Shot], first: ChatReply | None = None) -> Answer:
+        """The answer to a text, from as many samples as the layout wants.
+
+        `first` is the reply to the first question, where that was asked before (see `question`).
+        """
         samples: list[Answer] = []
         for _ in range(self._layout.votes):
-            samples.append(await self._sample(text, shots))
+            samples.append(await self._sample(text, shots, None if samples else first))
             if samples[-1].abstention is Abstention.CONTENT_FILTER:
                 break  # the filter says the same each time
         if self._layout.votes == 1:
@@ -69,9 +75,13 @@ class Asker:
                 alone, second = await self._read_batch(layout, [item], shots, more=MORE_ROOM, problem=bad)
                 yield item.id, self._answer(alone[item.id], second, share + second.usage)
 
-    async def _sample(self, text: str, shots: Sequence[Shot]) -> Answer:
+    def question(self, text: str, shots: Sequence[Shot]) -> ChatRequest:
+        """The first question that `one` asks about a text."""
+        return self._request(self._layout, [Item("", text)], shots)
+
+    async def _sample(self, text: str, shots: Sequence[Shot], first: ChatReply | None) -> Answer:
         item = Item("", text)
-        reply = await self._complete(self._layout, [item], shots)
+        reply = first or await self._complete(self._layout, [item], shots)
         verdict = read_reply(reply, self._names)
         usage = reply.usage
         if verdict.abstention in {Abstention.TRUNCATED, Abstention.BAD_JSON}:
@@ -104,21 +114,30 @@ class Asker:
         problem: bool = False,
     ) -> ChatReply:
         """The reply; a question that the provider's filter stopped gets an empty one that says so."""
+        try:
+            return await self._chat.complete(self._request(layout, items, shots, more=more, problem=problem))
+        except ContentFiltered:
+            return FILTERED
+
+    def _request(
+        self,
+        layout: Layout,
+        items: Sequence[Item],
+        shots: Sequence[Shot],
+        *,
+        more: int = 1,
+        problem: bool = False,
+    ) -> ChatRequest:
         messages = self._prompt.messages(
             layout, items, shots, max_text_chars=self._options.max_text_chars, problem=problem
         )
-        try:
-            return await self._chat.complete(
-                ChatRequest(
-                    messages=messages,
-                    max_tokens=layout.room * len(items) * more,
-                    schema=layout.schema,
-                    logprobs=bool(layout.codes),
-                    temperature=layout.temperature,
-                )
-            )
-        except ContentFiltered:
-            return ChatReply(None, finish_reason="content_filter")
+        return ChatRequest(
+            messages=messages,
+            max_tokens=layout.room * len(items) * more,
+            schema=layout.schema,
+            logprobs=bool(layout.codes),
+            temperature=layout.temperature,
+        )
 
     def _answer(self, verdict: Verdict, reply: ChatReply, usage: Usage) -> Answer:
         """The distribution by the best evidence there is, and which it was."""

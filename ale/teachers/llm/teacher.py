@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ale.chat import Chat
+from ale.chat import Capabilities, Chat, ChatReply, ChatRequest
 from ale.errors import LabelSpaceMismatch
 from ale.teachers.llm.ask import Asker
 from ale.teachers.llm.flight import merged
 from ale.teachers.llm.layout import Layout, choose_layout
 from ale.teachers.llm.options import LLMOptions
-from ale.teachers.llm.prompt import Item, load_prompt
+from ale.teachers.llm.prompt import Item, Prompt, load_prompt
 from ale.teachers.llm.shots import EMPTY, Shot, ShotPicker, ShotSet, unit_rows
 from ale.teachers.llm.size import upper_bound
 from ale.types import Abstention, Answer, Confidence, Embeddings, Example, LabelSpace, Probs, Usage
@@ -53,9 +53,28 @@ class LLMTeacher:
 
     def prompt_fingerprint(self, labels: LabelSpace) -> str:
         """32 hex digits of all that may be said besides the text; every answer carries them."""
-        options = self._options
-        told = (options.votes, options.items_per_call, options.examples, options.example_tokens)
-        return self._prompt.fingerprint(labels, *told, options.max_text_chars, self._shots.fingerprint)
+        return prompt_fingerprint(self._prompt, labels, self._options, self._shots)
+
+    def questions(
+        self,
+        examples: Sequence[Example],
+        labels: LabelSpace,
+        can: Capabilities,
+        vectors: Embeddings | None = None,
+    ) -> Iterator[tuple[Example, ChatRequest]]:
+        """Each text once, with the question that `answers` would begin with if it asked text by text.
+
+        For endpoints that take questions in a file; what they reply goes into `answers` as `first`. Texts that
+        need no question are left out.
+        """
+        self._check(labels, examples, vectors)
+        layout = choose_layout(labels, can, self._options)
+        asker = Asker(self._chat, self._prompt, layout, self._options, "")
+        rows = {example.text_hash: i for i, example in reversed(list(enumerate(examples)))}
+        unit = None if vectors is None else unit_rows(vectors)
+        wanted = [i for i in sorted(rows.values()) if _free_answer(examples[i].text, labels, "") is None]
+        for (i,), shots in self._parts(len(labels), examples, wanted, unit, per_call=1):
+            yield examples[i], asker.question(examples[i].text, shots)
 
     def predict_proba(self, examples: Sequence[Example], labels: LabelSpace) -> Probs:
         """Shape (examples, labels); a row of NaN where the teacher abstains. Raises TeacherUnavailable.
@@ -75,9 +94,15 @@ class LLMTeacher:
         return probs
 
     async def answers(
-        self, examples: Sequence[Example], labels: LabelSpace, vectors: Embeddings | None = None
+        self,
+        examples: Sequence[Example],
+        labels: LabelSpace,
+        vectors: Embeddings | None = None,
+        first: Mapping[str, ChatReply] | None = None,
     ) -> AsyncGenerator[tuple[Example, Answer]]:
         """Every example with its answer, as they come; `vectors` are the examples' embeddings, row by row.
+
+        `first` are replies to `questions`, by text hash: those are read and not asked for again.
 
         Equal texts are asked once: the tokens stand on the first of them. When the endpoint cannot answer any
         more, the answers in flight are still given and TeacherUnavailable follows; nothing new is asked.
@@ -100,7 +125,9 @@ class LLMTeacher:
         unit = None if vectors is None else unit_rows(vectors)
         firsts = [rows[0] for rows in twins.values()]
         async with aclosing(
-            merged(self._streams(asker, layout, examples, firsts, unit), self._options.concurrency)
+            merged(
+                self._streams(asker, layout, examples, firsts, unit, first or {}), self._options.concurrency
+            )
         ) as answers:
             async for i, answer in answers:
                 yield examples[i], answer
@@ -124,32 +151,54 @@ class LLMTeacher:
         examples: Sequence[Example],
         rows: Sequence[int],
         vectors: Embeddings | None,
+        first: Mapping[str, ChatReply],
     ) -> Iterator[AsyncGenerator[tuple[int, Answer]]]:
         """One conversation after the other; its few-shot examples are chosen when its turn comes."""
+        # Votes are taken text by text: what is left open in one sample of several texts would ask some twice.
+        per_call = 1 if layout.votes > 1 or first else self._options.items_per_call
+        for part, shots in self._parts(len(layout.labels), examples, rows, vectors, per_call=per_call):
+            ids = _ids([examples[i].text_hash for i in part])
+            items = [Item(name, examples[i].text) for name, i in zip(ids, part, strict=True)]
+            said = first.get(examples[part[0]].text_hash)
+            yield _conversation(asker, items, dict(zip(ids, part, strict=True)), shots, said)
+
+    def _parts(
+        self,
+        n_labels: int,
+        examples: Sequence[Example],
+        rows: Sequence[int],
+        vectors: Embeddings | None,
+        *,
+        per_call: int,
+    ) -> Iterator[tuple[Sequence[int], tuple[Shot, ...]]]:
+        """The rows that one question is about, with the few-shot examples that it shows."""
         options = self._options
         most, tokens = options.examples, options.example_tokens
-        picker = ShotPicker(
-            self._shots, len(layout.labels), most=most, tokens=tokens, count=self._count_tokens
-        )
-        # Votes are taken text by text: what is left open in one sample of several texts would ask some twice.
-        per_call = 1 if layout.votes > 1 else options.items_per_call
+        picker = ShotPicker(self._shots, n_labels, most=most, tokens=tokens, count=self._count_tokens)
         for start in range(0, len(rows), per_call):
             part = rows[start : start + per_call]
             texts = {examples[i].text for i in part}
             # A text's own label is never among its examples; the prompt's prefix differs for that one text.
             standing = tuple(shot for shot in self._shots.standing if shot.text not in texts)
-            shots = standing + picker.pick(texts, None if vectors is None else vectors[part])
-            ids = _ids([examples[i].text_hash for i in part])
-            items = [Item(name, examples[i].text) for name, i in zip(ids, part, strict=True)]
-            yield _conversation(asker, items, dict(zip(ids, part, strict=True)), shots)
+            yield part, standing + picker.pick(texts, None if vectors is None else vectors[part])
+
+
+def prompt_fingerprint(prompt: Prompt, labels: LabelSpace, options: LLMOptions, shots: ShotSet) -> str:
+    """32 hex digits of all that may be said besides the text."""
+    told = (options.votes, options.items_per_call, options.examples, options.example_tokens)
+    return prompt.fingerprint(labels, *told, options.max_text_chars, shots.fingerprint)
 
 
 async def _conversation(
-    asker: Asker, items: Sequence[Item], rows: Mapping[str, int], shots: Sequence[Shot]
+    asker: Asker,
+    items: Sequence[Item],
+    rows: Mapping[str, int],
+    shots: Sequence[Shot],
+    first: ChatReply | None,
 ) -> AsyncGenerator[tuple[int, Answer]]:
     """The rows that one conversation is about, with their answers; `rows` are by the items' ids."""
     if len(items) == 1:
-        yield rows[items[0].id], await asker.one(items[0].text, shots)
+        yield rows[items[0].id], await asker.one(items[0].text, shots, first)
         return
     async with aclosing(asker.several(items, shots)) as answers:
         async for item, answer in answers:
