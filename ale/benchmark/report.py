@@ -43,13 +43,28 @@ class Report:
         """Mean curves by method, in the order of the points."""
         return {name: mean_curve(self.points, name) for name in dict.fromkeys(p.method for p in self.points)}
 
+    @property
+    def all_notes(self) -> list[str]:
+        """Notes on the data, and on curves that fall below 95 % of full data again after they reached it."""
+        found = list(self.notes)
+        for name, curve in self.curves.items():
+            reached = np.flatnonzero(curve.accuracy >= 0.95 * self.full_data_accuracy)
+            below = np.flatnonzero(curve.accuracy < 0.95 * self.full_data_accuracy)
+            if len(reached) and len(below) and below[-1] > reached[0]:
+                last = int(below[-1])
+                found.append(
+                    f"{name}: its n95 is where it first gets there; with {curve.labels[last]} labels it is below "
+                    f"again ({curve.accuracy[last]:.3f})"
+                )
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """The published layout; a number that does not exist (NaN) is null."""
         return {
             "dataset": self.dataset,
             "full_data_accuracy": self.full_data_accuracy,
             "settings": dict(self.settings),
-            "notes": list(self.notes),
+            "notes": self.all_notes,
             "teacher": None if self.teacher is None else dict(self.teacher),
             "curves": [{k: _finite(v) for k, v in asdict(point).items()} for point in self.points],
             "summary": {

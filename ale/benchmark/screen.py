@@ -67,7 +67,7 @@ def show(report: Report, console: Console | None = None) -> None:
             f"({low:.3f} to {high:.3f}), {told['abstained']} abstentions{f' ({why})' if why else ''}."
         )
     out.print(_table(report))
-    for note in report.notes:
+    for note in report.all_notes:
         out.print(f"Note: {note}.")
 
 

@@ -36,7 +36,7 @@ def draw_curves(path: Path, title: str, lines: Mapping[str, Line], marks: Mappin
             axes.fill_between(line.x, low, high, alpha=0.15, color=drawn.get_color())
         for name, height in marks.items():
             axes.axhline(height, linestyle="--", linewidth=0.8, color="0.4")
-            axes.annotate(name, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+            axes.annotate(name, (0.01, height), xycoords=("axes fraction", "data"), va="bottom")
         axes.set(title=title, xlabel="human labels", ylabel="accuracy on the test split")
         axes.set_xscale("symlog", linthresh=10)
         axes.set_xlim(left=0)
