@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from tenacity import wait_none
 
@@ -58,23 +57,40 @@ def question(text: str = TEXT, max_tokens: int = 512) -> ChatRequest:
     )
 
 
-@dataclass
+class Time:
+    """A clock that goes on only while somebody sleeps by it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        """Seconds."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns at once, that much later."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
 class Polite:
-    """A polite chat with all its parts in reach; waits are noted instead of slept."""
+    """A polite chat with all its parts in reach. Waits between attempts go by a clock of its own."""
 
-    chat: CompletionsChat
-    limiter: LocalLimiter = field(default_factory=LocalLimiter)
-    meter: LocalMeter = field(default_factory=lambda: LocalMeter(MODEL, PRICE))
-    attempts: int = 5
-    waits: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        async def note(seconds: float) -> None:
-            self.waits.append(seconds)
-
-        retries = Retries(attempts=self.attempts, wait=wait_none(), sleep=note)
-        self.polite = PoliteChat(self.chat, self.limiter, self.meter, retries)
+    def __init__(
+        self,
+        chat: CompletionsChat,
+        *,
+        attempts: int = 5,
+        limiter: LocalLimiter | None = None,
+        meter: LocalMeter | None = None,
+    ) -> None:
+        self.time = Time()
+        self.limiter = limiter or LocalLimiter(clock=self.time.clock, sleep=self.time.sleep)
+        self.meter = meter or LocalMeter(MODEL, PRICE)
+        retries = Retries(attempts=attempts, wait=wait_none(), sleep=self.time.sleep)
+        self.chat = PoliteChat(chat, self.limiter, self.meter, retries)
 
     def ask(self, request: ChatRequest | None = None) -> ChatReply:
         """One question in a loop of its own."""
-        return asyncio.run(self.polite.complete(request or question()))
+        return asyncio.run(self.chat.complete(request or question()))

@@ -121,7 +121,7 @@ def test_probe_retries_and_pays_like_any_call() -> None:
     """Through a polite chat a probe that meets a fault is asked again, and what it cost is counted."""
     with StandIn(POLICY, script=Script(on_calls([1], error(503)))) as standin:
         polite = Polite(openai_chat(standin))
-        asyncio.run(polite.polite.capabilities())
+        asyncio.run(polite.chat.capabilities())
         assert standin.calls.statuses() == {503: 1, 200: 1}
         assert polite.meter.usage == standin.calls.usage()
         assert polite.meter.usage.total > 0

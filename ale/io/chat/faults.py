@@ -38,6 +38,9 @@ PARAMETERS = {
 }
 """What we may send, as providers name it, and which capability it belongs to."""
 
+QUOTABLE = re.compile(r"[\w.\[\]-]{1,60}")
+"""What may be quoted of a provider's error: a word that looks like a code or a parameter."""
+
 _FILTER_CODES = {"content_filter", "responsibleaipolicyviolation", "content_policy_violation"}
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"}
 _ROOM_CODES = {"context_length_exceeded", "string_above_max_length"}
@@ -59,7 +62,6 @@ _TRANSIENT = {
     **dict.fromkeys((502, 504, 520, 524), _GATEWAY),
 }
 
-_QUOTABLE = re.compile(r"[\w.\[\]-]{1,60}")
 _NAMES = re.compile("|".join(sorted(PARAMETERS, key=len, reverse=True)))
 _ROOM = re.compile(r"context (length|window)|maximum context|too many tokens", re.IGNORECASE)
 
@@ -87,7 +89,7 @@ class _Refusal:
     @property
     def quotable(self) -> str:
         """Its codes and parameter, where they look like such."""
-        words = [word for word in (*sorted(self.codes), self.param) if _QUOTABLE.fullmatch(word)]
+        words = [word for word in (*sorted(self.codes), self.param) if QUOTABLE.fullmatch(word)]
         return f" ({', '.join(words)})" if words else ""
 
     @property

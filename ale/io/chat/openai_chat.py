@@ -109,7 +109,7 @@ class OpenAIChat(CompletionsChat):
     ) -> None:
         own = base_url.rstrip("/") == OPENAI_URL
         # A local server needs no key, but the package does.
-        self._key = _checked_key(api_key, "OPENAI_API_KEY", needed=own) or "none"
+        self._key = checked_key(api_key, "OPENAI_API_KEY", needed=own) or "none"
         super().__init__(
             asked=model,
             model=model,
@@ -153,7 +153,7 @@ class AzureChat(CompletionsChat):
     ) -> None:
         if not api_version:
             raise ConfigurationError("Azure OpenAI needs an API version: set OPENAI_API_VERSION")
-        self._key = _checked_key(api_key, "AZURE_OPENAI_API_KEY", needed=token is None)
+        self._key = checked_key(api_key, "AZURE_OPENAI_API_KEY", needed=token is None)
         self._token = token
         self._api_version = api_version
         super().__init__(
@@ -217,7 +217,7 @@ def host_of(url: str) -> str:
     return host if port is None else f"{host}:{port}"
 
 
-def _checked_key(key: str, variable: str, *, needed: bool) -> str:
+def checked_key(key: str, variable: str, *, needed: bool) -> str:
     """The key without blanks around it; one with odd characters would be quoted by an error far below."""
     key = key.strip()
     if not key and needed:

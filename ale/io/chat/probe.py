@@ -37,9 +37,20 @@ QUESTION = ChatRequest(
 class Endpoint(Protocol):
     """What the probe needs of a chat: one request, sent as it is told, and a first guess."""
 
-    name: str
-    guess: Capabilities
-    known: Capabilities | None
+    @property
+    def name(self) -> str:
+        """Provider and model."""
+        ...
+
+    @property
+    def guess(self) -> Capabilities:
+        """What the probe starts from."""
+        ...
+
+    @property
+    def known(self) -> Capabilities | None:
+        """Capabilities from before, which make a probe needless."""
+        ...
 
     async def send(self, request: ChatRequest, can: Capabilities) -> ChatReply:
         """One HTTP request, no retry. Raises ParameterRefused, and what `Chat.complete` raises."""

@@ -25,7 +25,7 @@ def parse_reply(body: bytes, place: str) -> ChatReply:
     """
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, Mapping):
         raise not_an_api(place)
@@ -79,8 +79,10 @@ def _top(token: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
 
 def _logprob(value: object) -> float:
     """A finite number of at most 0: rounding can put a sure token a hair above."""
-    number = isinstance(value, (int, float)) and math.isfinite(value)
-    return min(0.0, float(value)) if number else UNLIKELY  # type: ignore[arg-type]
+    if not isinstance(value, (int, float)):
+        return UNLIKELY
+    # A JSON integer can be larger than any float.
+    return float(max(UNLIKELY, min(0.0, value))) if value == value else UNLIKELY  # noqa: PLR0124 - NaN
 
 
 def _usage(usage: object) -> Usage:
@@ -94,4 +96,4 @@ def _usage(usage: object) -> Usage:
 
 
 def _count(value: object) -> int:
-    return max(0, value) if isinstance(value, int) else 0
+    return max(0, int(value)) if isinstance(value, int) else 0
