@@ -5,7 +5,18 @@ from __future__ import annotations
 import logging
 
 # Libraries that write request lines or task names at INFO.
-QUIET = ("httpx", "httpcore", "rq", "rq.worker", "urllib3", "fsspec", "filelock", "transformers")
+QUIET = (
+    "httpx",
+    "httpcore",
+    "httpx2",
+    "httpcore2",
+    "rq",
+    "rq.worker",
+    "urllib3",
+    "fsspec",
+    "filelock",
+    "transformers",
+)
 
 
 def configure_logging(level: str) -> None:
