@@ -7,7 +7,6 @@ gives objects whose fields are not what their types say. Here the JSON itself is
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
