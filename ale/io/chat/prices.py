@@ -18,11 +18,15 @@ _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens. `cached` is for prompt tokens that the provider had in its cache."""
+    """USD per million tokens. `cached` is for prompt tokens that the provider had in its cache.
+
+    `training` is for tokens that make a fine-tuned model, each epoch counted; None where that is not known.
+    """
 
     input: float
     cached: float
     output: float
+    training: float | None = None
 
     def usd(self, usage: Usage) -> float:
         """What an answer cost."""
@@ -77,12 +81,18 @@ def _table(data: Any, place: str) -> PriceTable:
 
 
 def _price(name: str, entry: Any, place: str) -> Price:
-    """`cached` may be left out: then cached tokens cost as much as others."""
+    """`cached` may be left out: then cached tokens cost as much as others. So may `training`."""
     entry = entry if isinstance(entry, Mapping) else {}
+    training = entry.get("training")
     numbers = [entry.get("input"), entry.get("cached", entry.get("input")), entry.get("output")]
-    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and n >= 0 for n in numbers):
+    if not all(_is_price(number) for number in numbers) or not (training is None or _is_price(training)):
         raise ConfigurationError(
-            f"{place}: the price of {name!r} needs numbers for input and output (cached if it has one), "
-            "in USD per million tokens"
+            f"{place}: the price of {name!r} needs numbers for input and output (cached and training if it has "
+            "them), in USD per million tokens"
         )
-    return Price(*(float(n) for n in numbers))
+    fresh, cached, output = (float(n) for n in numbers)
+    return Price(fresh, cached, output, None if training is None else float(training))
+
+
+def _is_price(number: object) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and number >= 0
