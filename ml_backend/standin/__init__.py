@@ -5,8 +5,9 @@ with StandIn(SimulatedPolicy(gold)) as standin:
 """
 
 from ml_backend.standin.asked import Asked, Item
-from ml_backend.standin.behaviours import BEHAVIOURS, Behaviour, error, hang, rate_limit
+from ml_backend.standin.behaviours import Behaviour, error, hang, rate_limit
 from ml_backend.standin.calls import Call, CallLog
+from ml_backend.standin.catalogue import BEHAVIOURS
 from ml_backend.standin.policies import (
     ByModel,
     KeywordPolicy,
@@ -27,7 +28,7 @@ from ml_backend.standin.profiles import (
     REASONING_FORBIDDING,
     Profile,
 )
-from ml_backend.standin.script import Occasion, Script, always, on_calls, share, share_of_texts
+from ml_backend.standin.script import Occasion, PathFaults, Script, always, on_calls, share, share_of_texts
 from ml_backend.standin.server import StandIn
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Item",
     "KeywordPolicy",
     "Occasion",
+    "PathFaults",
     "Policy",
     "Profile",
     "RecordedPolicy",

@@ -14,7 +14,7 @@ from ale.types import Usage
 from ml_backend.standin import schema as schemas
 from ml_backend.standin import tokens
 from ml_backend.standin.asked import Asked, read
-from ml_backend.standin.behaviours import Behaviour
+from ml_backend.standin.behaviours import FINE, Behaviour
 from ml_backend.standin.calls import CallLog
 from ml_backend.standin.completion import SURE, Completion, Piece, Pieces, body, within
 from ml_backend.standin.errors import ApiError, invalid, model_not_found
@@ -23,7 +23,6 @@ from ml_backend.standin.policies import Policy, Said
 from ml_backend.standin.profiles import Profile
 from ml_backend.standin.script import MARKER, Occasion, Script
 
-FINE = Behaviour("")
 REASONING_TOKENS = {"none": 0, "minimal": 16, "low": 48, "medium": 128, "high": 512}
 """What a reasoning model thinks before each answer, by `reasoning_effort`; medium is the default."""
 

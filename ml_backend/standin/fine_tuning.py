@@ -2,102 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
-from ml_backend.standin import tokens
 from ml_backend.standin.errors import ApiError, invalid, no_such
 from ml_backend.standin.files import Files, StoredFile
 from ml_backend.standin.models import Models
 from ml_backend.standin.paging import page
 from ml_backend.standin.stages import Stages
+from ml_backend.standin.tuning_job import ENDED, MIN_EXAMPLES, STATUSES, Job, problem
 from ml_backend.standin.wire import Request, Response
 
-STATUSES = ("validating_files", "queued", "running", "running", "running", "succeeded")
-"""By stage."""
-
-ENDED = {"succeeded", "failed", "cancelled"}
-MIN_EXAMPLES = 10
 EPOCHS = 3
-ROLES = {"system", "user", "assistant", "developer", "tool"}
+"""When the request leaves it to the provider."""
+
 FILTER = "metadata["
-
-
-@dataclass(slots=True)
-class Job:
-    """One job, changed under its owner's lock only."""
-
-    id: str
-    model: str
-    training: StoredFile
-    validation: StoredFile | None
-    suffix: str
-    metadata: dict[str, str]
-    azure: bool
-    epochs: int
-    seed: int
-    created_at: int
-    stages: Stages
-    status: str = "validating_files"
-    stage: int = 0
-    error: dict[str, Any] | None = None
-    tuned: str | None = None
-    finished_at: int | None = None
-    results: list[str] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def steps(self) -> int:
-        """Training steps: one per example and epoch, as small data sets have it."""
-        return len(self.training.lines()) * self.epochs
-
-    @property
-    def trained_tokens(self) -> int:
-        """Tokens that are charged: those of the training file, once per epoch."""
-        return tokens.count(self.training.content.decode("utf-8", "replace")) * self.epochs
-
-    def tell(self, message: str, data: dict[str, Any] | None = None) -> None:
-        """Add an event."""
-        self.events.append(
-            {
-                "object": "fine_tuning.job.event",
-                "id": f"ftevent-stand-in-{self.id.rsplit('-', 1)[-1]}-{len(self.events) + 1}",
-                "created_at": int(time.time()),
-                "level": "error" if self.status == "failed" else "info",
-                "message": message,
-                "type": "message" if data is None else "metrics",
-                "data": data or {},
-            }
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """The `fine_tuning.job` object."""
-        done = self.status == "succeeded"
-        hyperparameters = {"n_epochs": self.epochs, "batch_size": 1, "learning_rate_multiplier": 1.0}
-        return {
-            "object": "fine_tuning.job",
-            "id": self.id,
-            "created_at": self.created_at,
-            "finished_at": self.finished_at,
-            "model": self.model,
-            "fine_tuned_model": self.tuned,
-            "organization_id": "org-stand-in",
-            "status": self.status,
-            "training_file": self.training.id,
-            "validation_file": self.validation.id if self.validation else None,
-            "result_files": list(self.results),
-            "trained_tokens": self.trained_tokens if done else None,
-            "error": self.error or {},
-            "hyperparameters": hyperparameters,
-            "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
-            "seed": self.seed,
-            "estimated_finish": None,
-            "integrations": [],
-            "metadata": dict(self.metadata),
-        }
 
 
 class FineTuning:
@@ -167,7 +87,7 @@ class FineTuning:
             job = self._job(job_id)
             if job.status in ENDED:
                 raise ApiError(400, f"Job has already ended: {job.status}", code="invalid_status")
-            self._end(job, "cancelled", "The job was cancelled")
+            job.end("cancelled", "The job was cancelled")
             return Response(job.as_json())
 
     def _job(self, job_id: str) -> Job:
@@ -199,68 +119,28 @@ class FineTuning:
             if job.error is None and job.validation is not None:
                 job.error = problem(job.validation, "validation_file", 1)
             if job.error is not None:
-                self._end(job, "failed", job.error["message"])
+                job.end("failed", job.error["message"])
                 return
             job.tell("Files validated, moving job to queued state")
-        if status == "running":
+        elif status == "running":
             if job.status != "running":
                 job.tell("Fine-tuning job started")
-            self._train(job)
+            job.train()
+        else:
+            self._succeed(job)
         job.status = status
-        if status == "succeeded":
-            number = job.id.rsplit("-", 1)[-1]
-            suffix = f"-{job.suffix}" if job.suffix else ""
-            job.tuned = (
-                f"{job.model}.ft-{number}{suffix}"
-                if job.azure
-                else f"ft:{job.model}:stand-in:{job.suffix}:{number}"
-            )
-            self._models.add_tuned(job.tuned, deployed=not job.azure)
-            rows = [f"{event['data']['step']},{event['data']['train_loss']}" for event in _metrics(job)]
-            table = "\n".join(["step,train_loss", *rows]) + "\n"
-            job.results.append(self._files.add("step_metrics.csv", "fine-tune-results", table.encode()).id)
-            job.tell(f"New fine-tuned model created: {job.tuned}")
-            self._end(job, "succeeded", "The job has successfully completed")
 
-    def _train(self, job: Job) -> None:
-        """A running stage's share of the steps, the last of them told."""
-        share = STATUSES.count("running")
-        done = job.stage - STATUSES.index("running") + 1
-        step = max(1, job.steps * done // share)
-        loss = round(2.0 * math.exp(-2.0 * done / share), 4)
-        data = {"step": step, "total_steps": job.steps, "train_loss": loss}
-        job.tell(f"Step {step}/{job.steps}: training loss={loss:.2f}", data)
-
-    def _end(self, job: Job, status: str, message: str) -> None:
-        job.status = status
-        job.finished_at = int(time.time())
-        job.tell(message)
-
-
-def problem(file: StoredFile, param: str, at_least: int) -> dict[str, Any] | None:
-    """What is wrong with a file of chat examples, or None."""
-    lines = file.lines()
-    for number, line in enumerate(lines, start=1):
-        fault = _fault(line)
-        if fault:
-            return {"code": f"invalid_{param}", "param": param, "message": f"Line {number}: {fault}"}
-    if len(lines) < at_least:
-        message = f"File has {len(lines)} example(s), but must have at least {at_least} examples"
-        return {"code": "invalid_n_examples", "param": param, "message": message}
-    return None
-
-
-def _fault(line: dict[str, Any] | None) -> str:
-    if line is None:
-        return "not a JSON object"
-    messages = line.get("messages")
-    if not isinstance(messages, list) or not messages:
-        return "missing 'messages'"
-    if not all(
-        isinstance(m, dict) and m.get("role") in ROLES and isinstance(m.get("content"), str) for m in messages
-    ):
-        return "a message needs a known 'role' and a 'content'"
-    return "" if messages[-1]["role"] == "assistant" else "the last message must be from the assistant"
+    def _succeed(self, job: Job) -> None:
+        """The model is there; on Azure it has yet to be deployed."""
+        number = job.id.rsplit("-", 1)[-1]
+        if job.azure:
+            job.tuned = "-".join([f"{job.model}.ft-{number}", *([job.suffix] if job.suffix else [])])
+        else:
+            job.tuned = f"ft:{job.model}:stand-in:{job.suffix}:{number}"
+        self._models.add_tuned(job.tuned, deployed=not job.azure)
+        job.results.append(self._files.add("step_metrics.csv", "fine-tune-results", job.table().encode()).id)
+        job.tell(f"New fine-tuned model created: {job.tuned}")
+        job.end("succeeded", "The job has successfully completed")
 
 
 def _epochs(body: dict[str, Any]) -> int:
@@ -269,7 +149,3 @@ def _epochs(body: dict[str, Any]) -> int:
     given = (method.get("supervised") or {}).get("hyperparameters") or given
     epochs = given.get("n_epochs", "auto")
     return epochs if isinstance(epochs, int) else EPOCHS
-
-
-def _metrics(job: Job) -> list[dict[str, Any]]:
-    return [event for event in job.events if event["type"] == "metrics"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ml_backend.standin.behaviours import BEHAVIOURS, Behaviour
+from ml_backend.standin.behaviours import Behaviour
+from ml_backend.standin.catalogue import BEHAVIOURS
 
 MARKER = re.compile(r"\s?\[\[behaviour:(\w+)(?::(\d+))?\]\]")
 """A text asks for a behaviour of its own; policies do not see it."""
@@ -82,3 +84,25 @@ def _draw(key: str) -> float:
     return (
         int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
     )
+
+
+class PathFaults:
+    """Behaviours for what is no chat request: files, jobs, batches. Any thread may ask.
+
+    Each is (method, pattern of the path without its prefix, behaviour, how many times). A refusal comes before
+    anything is done; a broken connection comes after it, so that the client does not know that it was done.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str, Behaviour | str, int]] = ()) -> None:
+        self._faults = [(m, re.compile(p), _named(b)) for m, p, b, _ in faults]
+        self._left = [times for *_, times in faults]
+        self._lock = threading.Lock()
+
+    def choose(self, method: str, path: str) -> Behaviour | None:
+        """The behaviour for this request, which is then one time less; None = answer well."""
+        with self._lock:
+            for place, (its_method, pattern, behaviour) in enumerate(self._faults):
+                if self._left[place] and method == its_method and pattern.fullmatch(path):
+                    self._left[place] -= 1
+                    return behaviour
+        return None

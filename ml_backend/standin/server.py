@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from ml_backend.standin.behaviours import FINE, Behaviour
 from ml_backend.standin.calls import CallLog
 from ml_backend.standin.chat import ChatEndpoint, Outcome
 from ml_backend.standin.errors import ApiError, no_key
@@ -21,7 +22,7 @@ from ml_backend.standin.models import DEFAULT_MODELS, Models
 from ml_backend.standin.policies import Policy
 from ml_backend.standin.profiles import FULL, Profile
 from ml_backend.standin.routes import Routes
-from ml_backend.standin.script import Script
+from ml_backend.standin.script import PathFaults, Script
 from ml_backend.standin.wire import Request, Response, client_left, reset
 
 MAX_BODY = 256 * 1024 * 1024
@@ -48,10 +49,12 @@ class StandIn(AbstractContextManager["StandIn"]):
         port: int = 0,
         models: Iterable[str] = DEFAULT_MODELS,
         stage_s: float = 0.0,
+        faults: PathFaults | None = None,
     ) -> None:
         self.calls = CallLog()
         self.models = Models(models)
         self.latency_s = latency_s
+        self.faults = faults or PathFaults()
         self.chat = ChatEndpoint(policy, profile, script or Script(), self.calls, self.models)
         self.routes = Routes(self.chat, self.calls, self.models, stage_s)
         self._server = _Server(("127.0.0.1", port), self)
@@ -144,17 +147,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         started = time.monotonic()
-        standin = self.server.standin
         try:
             request = self._request()
             if request.method == "POST" and request.path == "/chat/completions":
                 self._chat(request, started)
-                return
-            response = standin.routes.answer(request)
+            else:
+                self._other(request)
         except ApiError as error:
             azure = self.path.startswith("/openai")
-            response = Response(error.body(azure=azure), error.status, error.headers)
-        self._send(response)
+            self._send(Response(error.body(azure=azure), error.status, error.headers))
+
+    def _other(self, request: Request) -> None:
+        """Answer what is no chat request; the fault of its path comes before or after the work."""
+        standin = self.server.standin
+        fault = standin.faults.choose(request.method, request.path) or FINE
+        if fault.refuse is not None:
+            raise fault.refuse
+        response = standin.routes.answer(request)
+        if not client_left(self.connection, fault.wait_s):
+            self._send(response, fault)
 
     def _chat(self, request: Request, started: float) -> None:
         """Answer a chat request as late and as badly as its behaviour wants; noted before it is sent."""
@@ -173,26 +184,26 @@ class _Handler(BaseHTTPRequestHandler):
             usage=outcome.usage,
             delivered=not left and behaviour.wire == "whole",
         )
-        if left or behaviour.wire == "closed":
-            self.close_connection = True
-            return
         response = Response(outcome.body, outcome.status, {**_limits(outcome), **outcome.headers})
-        if behaviour.wire == "reset":
-            head, content = response.encoded()
-            self.wfile.write(head + content[: len(content) // 2])
-            self.close_connection = True
-            reset(self.connection)
-            return
-        if not self._send(response, html=behaviour.wire == "html"):
+        if left or not self._send(response, behaviour):
             standin.calls.undelivered(outcome.number)
+            self.close_connection = True
 
-    def _send(self, response: Response, *, html: bool = False) -> bool:
-        """Whether the answer could be written."""
+    def _send(self, response: Response, behaviour: Behaviour = FINE) -> bool:
+        """Whether the answer was written, whole or as spoilt as the behaviour wants it."""
+        head, content = response.encoded(html=behaviour.wire == "html")
+        if behaviour.wire == "reset":
+            content = content[: len(content) // 2]
         try:
-            self.wfile.write(b"".join(response.encoded(html=html)))
+            if behaviour.wire != "closed":
+                self.wfile.write(head + content)
         except OSError:
             self.close_connection = True
             return False
+        if behaviour.wire in {"reset", "closed"}:
+            self.close_connection = True
+        if behaviour.wire == "reset":
+            reset(self.connection)
         return True
 
     def _request(self) -> Request:
