@@ -81,6 +81,8 @@ class Project(Base):
     counts_seen: Mapped[str] = mapped_column(String(120), default="")
     teacher_problem: Mapped[str] = mapped_column(Text, default="")
     """Why the teacher does not answer just now; empty when it does."""
+    teacher_beaten: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Why paid teachers are asked no more although they could be: the figures; empty while they are worth it."""
     full_publish_at: Mapped[datetime | None]
     webhook_id: Mapped[int | None]
     backend_id: Mapped[int | None]
@@ -194,6 +196,8 @@ class Reservation(Base):
     nano_usd: Mapped[int] = mapped_column(BigInteger)
     tokens: Mapped[int] = mapped_column(BigInteger)
     made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    held_until: Mapped[datetime | None]
+    """For work that takes hours and is found again: until when it stands. None = as long as a call may take."""
 
 
 class FewShots(Base):
@@ -286,3 +290,74 @@ class ReviewFlag(Base):
     flagged_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[int | None]
+
+
+class Batch(Base):
+    """Questions that went to a provider in one file, and what became of them. Written before anything is sent.
+
+    While it is open nobody else asks its texts.
+    """
+
+    __tablename__ = "teacher_batches"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), index=True)
+    teacher: Mapped[str] = mapped_column(String(128))
+    question: Mapped[str] = mapped_column(String(32))
+    prompt: Mapped[str] = mapped_column(String(64))
+    """Fingerprint of all that was said besides the texts."""
+    space: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The label space that was asked about: the config may change within a day."""
+    can: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The endpoint's capabilities by which the questions were put."""
+    texts: Mapped[list[Any]] = mapped_column(default=list)
+    """Hashes of the texts, which name the lines."""
+    state: Mapped[str] = mapped_column(String(16), default="preparing", index=True)
+    """preparing (nothing was started) · starting (perhaps) · running · done · failed."""
+    file_id: Mapped[str] = mapped_column(String(128), default="")
+    batch_id: Mapped[str] = mapped_column(String(128), default="")
+    reservation: Mapped[str] = mapped_column(String(32))
+    """What is set aside for all of it; see `Reservation`."""
+    problem: Mapped[str] = mapped_column(Text, default="")
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class TunedModel(Base):
+    """A fine-tuning job and the teacher that came of it. Written before anything is sent."""
+
+    __tablename__ = "tuned_models"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), index=True)
+    provider: Mapped[str] = mapped_column(String(16))
+    base: Mapped[str] = mapped_column(String(128))
+    """The dated model that was trained on."""
+    question: Mapped[str] = mapped_column(String(32))
+    prompt: Mapped[str] = mapped_column(String(64))
+    """Fingerprint of the prompt in the training file: no few-shot examples."""
+    prompt_version: Mapped[str] = mapped_column(String(32))
+    snapshot: Mapped[str] = mapped_column(String(32))
+    files: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """SHA-256 of the training and the validation file: what was trained on, to the letter."""
+    state: Mapped[str] = mapped_column(String(16), default="preparing")
+    """preparing (nothing was started) · starting (perhaps) · running · succeeded · failed · cancelled."""
+    training_id: Mapped[str] = mapped_column(String(128), default="")
+    validation_id: Mapped[str] = mapped_column(String(128), default="")
+    job_id: Mapped[str] = mapped_column(String(128), default="")
+    model: Mapped[str] = mapped_column(String(256), default="")
+    """The provider's name of the new model."""
+    teacher: Mapped[str] = mapped_column(String(256), default="", index=True)
+    """What ALE_TEACHER calls it, less the prompt version: `openai:ft:...`, `azure:DEPLOYMENT`."""
+    reservation: Mapped[str] = mapped_column(String(32))
+    epochs: Mapped[int] = mapped_column(Integer)
+    tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Trained tokens, epochs counted: an estimate until the job has ended."""
+    usd: Mapped[float | None] = mapped_column(Float)
+    """What the training cost, likewise; None where no price is known."""
+    problem: Mapped[str] = mapped_column(Text, default="")
+    made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -60,8 +60,20 @@ class Spent:
     lost_calls: int = 0
 
 
-def reserve(db: Database, project: str, nano_usd: int, tokens: int, budget: Budget) -> str | None:
-    """Id of the reservation; None when the budget has no room for it, and then nothing is set aside."""
+def reserve(
+    db: Database,
+    project: str,
+    nano_usd: int,
+    tokens: int,
+    budget: Budget,
+    *,
+    name: str = "",
+    held_until: datetime | None = None,
+) -> str | None:
+    """Id of the reservation; None when the budget has no room for it, and then nothing is set aside.
+
+    Work that outlives its process has written down the `name` before, and says until when it is held.
+    """
     if 0 in (budget.tokens, budget.nano_usd):
         return None  # also for a call that is said to cost nothing
     _ensure(db, project)
@@ -81,8 +93,10 @@ def reserve(db: Database, project: str, nano_usd: int, tokens: int, budget: Budg
         )
         if taken.rowcount != 1:  # type: ignore[attr-defined]
             return None
-        name = uuid.uuid4().hex
-        session.add(Reservation(id=name, project=project, nano_usd=nano_usd, tokens=tokens))
+        name = name or uuid.uuid4().hex
+        session.add(
+            Reservation(id=name, project=project, nano_usd=nano_usd, tokens=tokens, held_until=held_until)
+        )
         return name
 
 
@@ -113,8 +127,12 @@ def lose(db: Database, project: str, name: str) -> None:
 
 def lose_abandoned(db: Database, project: str, now: datetime | None = None) -> int:
     """Count the reservations of dead workers as lost; how many there were."""
-    oldest = (now or datetime.now(UTC)) - DEAD_AFTER
-    query = select(Reservation.id).where(Reservation.project == project, Reservation.made_at < oldest)
+    now = now or datetime.now(UTC)
+    over = or_(
+        and_(Reservation.held_until.is_(None), Reservation.made_at < now - DEAD_AFTER),
+        Reservation.held_until < now,
+    )
+    query = select(Reservation.id).where(Reservation.project == project, over)
     with db.session() as session:
         return sum(_lose(session, project, name) for name in session.scalars(query).all())
 
