@@ -79,6 +79,8 @@ class Learned:
     issues: list[LabelIssue]
     metrics: dict[str, float]
     reasons: dict[str, str] = field(default_factory=dict)
+    held_out: Probs | None = None
+    """Calibrated out-of-fold probabilities of each labelled row; None without a student."""
 
     @property
     def student(self) -> Student | None:
@@ -121,7 +123,7 @@ def _learn(given: LearnInput) -> Learned:
     found = _review(given, features, held_out, reasons)
     clock.lap("review")
     metrics = _metrics(given, held_out) | clock.seconds
-    return Learned(predictor, space, probs, ranking, scores, found.issues, metrics, reasons)
+    return Learned(predictor, space, probs, ranking, scores, found.issues, metrics, reasons, held_out)
 
 
 def _fit(given: LearnInput, features: Embeddings, reasons: dict[str, str]) -> Student | None:

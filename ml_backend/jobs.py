@@ -19,14 +19,14 @@ from ml_backend.learn import LearnRun
 from ml_backend.learning import build_learning
 from ml_backend.lock import single_flight
 from ml_backend.marks import connect_redis
-from ml_backend.queues import CLEAN, TEACH, end_chain, enqueue_chain
+from ml_backend.queues import CLEAN, LEARN, TEACH, end_chain, enqueue_chain, queue
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.review_flags import SHOWN_PER_RUN
 from ml_backend.runs import recorded
 from ml_backend.settings import load_settings
 from ml_backend.store import mirror, projects, versions
 from ml_backend.store.schema import Project
-from ml_backend.teach import teach_step
+from ml_backend.teach import Teaching
 from ml_backend.wiring import Services, build_services
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def _learn(services: Services, connection: redis.Redis, row: Project, *, force: 
 
 
 def teach_project(project: str) -> str:
-    """One step of the teacher's pass; comes back until nothing is left, then a learn run is due."""
+    """One step of the teachers' pass; comes back until nothing is left. A learn run is due when it has news."""
     services, connection = _open()
     row = projects.find(services.db, project)
     if row is None or row.status != "connected" or not row.label_config:
@@ -118,14 +118,22 @@ def teach_project(project: str) -> str:
     try:
         control = find_control(row.label_config)
         space = replace(control.label_space, instructions=row.instructions)
-        taught = teach_step(services.db, build_learning(services.settings), row, space)
+        taught = Teaching(
+            settings=services.settings,
+            db=services.db,
+            redis_url=resolve_redis_url(services.settings),
+            learning=build_learning(services.settings),
+            project=row,
+            space=space,
+            wanted_elsewhere=lambda: queue(LEARN, connection).count > 0,
+        ).step()
     except AleError as error:
         logger.warning("project %s: teach: %s: %s", project, type(error).__name__, error)
         projects.change(services.db, project, teacher_problem=f"{type(error).__name__}: {error}")
         services.marks.count(f"teach:failed:{type(error).__name__}")
         end_chain(connection, TEACH, project)
         return "failed"
-    if taught.encoded or taught.answered:
+    if taught.news:
         services.marks.mark(project)
     if taught.left:
         enqueue_chain(connection, TEACH, project, next_step=True)

@@ -21,10 +21,12 @@ from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
 from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.learning import Learning, seed_of
+from ml_backend.opinions import NOBODY, Opinion, beaten, opinion
 from ml_backend.placing import Place, head_fingerprint, places, rows_of, unranked_places
+from ml_backend.questions import wanted
 from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.settings import Settings
-from ml_backend.store import mirror, projects, replies, versions
+from ml_backend.store import mirror, projects, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
@@ -50,6 +52,7 @@ class LearnRun:
     counts: dict[str, Any] = field(default_factory=dict)
     teach_more: bool = False
     """Texts are left that have no embedding or no teacher's answer yet."""
+    _opinion: Opinion = field(default=NOBODY, init=False)
 
     def run(self, theirs: Json, *, force: bool = False) -> tuple[str, str]:
         """Outcome and reason, as in the run table. `theirs` is Label Studio's fresh description."""
@@ -99,17 +102,22 @@ class LearnRun:
         return with_text + [t for t in tasks if t.text_hash is None], rows[found]
 
     def _teacher(self, dataset: Dataset) -> Probs | None:
-        teacher = self.learning.teacher
-        if teacher is None:
-            return None
-        question = replies.question_of(self.space)
-        probs, asked = replies.answers(self.db, teacher.name, question, dataset.hashes, len(self.space))
-        silent = np.isnan(probs).any(axis=1)
-        self.counts["teacher_answers"] = int((~silent).sum())
-        self.counts["teacher_abstained"] = int((asked & silent).sum())
-        self.counts["teacher_pending"] = int((~asked).sum())
-        self.teach_more |= bool((~asked).any())
-        return None if silent.all() else probs
+        """What the teachers together say about the pool."""
+        with self._timed("opinions"):
+            found = self._opinion = opinion(self.db, self.learning.teachers, self.space, dataset)
+            self.counts |= found.counts
+            still = wanted(self.settings, self.db, self.project, dataset, found)
+        if self.project.teacher_problem and not still:
+            projects.change(self.db, self.project.key, teacher_problem="")
+            self.project.teacher_problem = ""
+        free = [voice.asked for voice in found.voices if not voice.teacher.paid]
+        self.teach_more |= any(not asked.all() for asked in free)
+        self.teach_more |= any(entry.hashes for entry in still)
+        # Also when nothing may be asked: the step writes down why.
+        self.teach_more |= any(
+            entry.problem != self.project.teacher_problem for entry in still if entry.problem
+        )
+        return found.probs
 
     def _waiting(self, current: Version | None, dataset: Dataset, teacher: Probs | None) -> str:
         """Why it is better to wait for the teach job than to publish now; empty when it is not."""
@@ -119,13 +127,18 @@ class LearnRun:
             return self.project.teacher_problem or "the texts are being encoded"
         if self.project.teacher_problem:
             return ""
-        if teacher is None and self.learning.teacher is not None and not len(dataset.labelled):
+        if teacher is None and self.learning.teachers and not len(dataset.labelled):
             return "the teacher is giving its first answers"
         return ""
 
+    @property
+    def _first_pass(self) -> bool:
+        """Whether more answers or embeddings are on their way; a teacher that can not go on is not waited for."""
+        return self.teach_more and not (self.project.teacher_problem and not self.counts["not_embedded"])
+
     def _due(self, current: Version, content: str, teacher: Probs | None) -> bool:
         answers = self.counts.get("teacher_answers", 0)
-        if self.project.full_publish_at is None and not self.teach_more:
+        if self.project.full_publish_at is None and not self._first_pass:
             return True  # the first pass is over: now all of the pool gets its place
         return content != self.project.content_hash or answers > GROWTH * current.answers
 
@@ -173,6 +186,9 @@ class LearnRun:
                 )
             )
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
+        figures = beaten(self._opinion, learned.held_out, dataset)
+        if figures != self.project.teacher_beaten:
+            projects.change(self.db, self.project.key, teacher_beaten=figures)
         kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
         found = places(dataset, learned)
         whole = self._whole(current, kind)
@@ -184,7 +200,7 @@ class LearnRun:
         else:
             self._publish(current, dataset, learned, kind, now, later, head, content)
             outcome = "published", learned.reasons.get("student", "")
-        if whole and not self.teach_more:  # else the pool was not yet all there
+        if whole and not self._first_pass:  # else the pool was not yet all there
             projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
         return outcome
@@ -196,7 +212,7 @@ class LearnRun:
             current is None
             or current.kind != kind
             or tuple(current.labels) != self.space.labels
-            or (at is None and not self.teach_more)  # else the whole pool would be written again and again
+            or (at is None and not self._first_pass)  # else the whole pool would be written again and again
             or (at is not None and datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s))
         )
 

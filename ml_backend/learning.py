@@ -12,8 +12,8 @@ from ale.io.encoder import MiniLMEncoder
 from ale.protocols import Strategy, Student, Teacher
 from ale.strategies import resolve_strategy
 from ale.students import resolve_student
-from ale.teachers import resolve_teacher
 from ml_backend.settings import Settings
+from ml_backend.teachers import NamedTeacher, resolve_teachers
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +22,33 @@ class Learning:
 
     encoder: CachedEncoder
     cache: EmbeddingCache
-    teacher: Teacher | None
+    teachers: tuple[NamedTeacher, ...]
+    """In the order of ALE_TEACHER: the cheap ones first."""
     strategy: Strategy
     student: type[Student]
     recipe: dict[str, str]
     snapshots: Path
 
+    @property
+    def teacher(self) -> Teacher | None:
+        """The first teacher that answers at once and for nothing; None without one."""
+        return next((teacher.free for teacher in self.teachers if teacher.free is not None), None)
+
 
 def build_learning(settings: Settings) -> Learning:
-    """Raises UnknownName, which lists the valid names."""
+    """Raises UnknownName, which lists the valid names, and ConfigurationError for what fits together nowhere."""
     strategy, student = resolve_strategy(settings.strategy), resolve_student(settings.student)
     raw = MiniLMEncoder(settings.encoder, threads=min(2, os.cpu_count() or 1))
     cache = EmbeddingCache(settings.home / "embeddings", raw.name, raw.dimensions)
     encoder = CachedEncoder(raw, cache)
-    teacher = resolve_teacher(settings.teacher, encoder)
+    teachers = resolve_teachers(settings, encoder)
     recipe = {
         "student": settings.student,
         "strategy": settings.strategy,
         "encoder": raw.name,
-        "teacher": teacher.name if teacher else "none",
+        "teacher": ",".join(teacher.name for teacher in teachers) or "none",
     }
-    return Learning(encoder, cache, teacher, strategy, student, recipe, settings.home / "snapshots")
+    return Learning(encoder, cache, teachers, strategy, student, recipe, settings.home / "snapshots")
 
 
 def seed_of(project: str) -> int:

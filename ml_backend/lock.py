@@ -17,12 +17,12 @@ BEAT_S = 4.0
 
 
 @contextmanager
-def single_flight(connection: redis.Redis, project: str) -> Iterator[bool]:
-    """Yields whether this process got the project. A killed holder loses it after `TTL_S` seconds.
+def single_flight(connection: redis.Redis, project: str, what: str = "learn") -> Iterator[bool]:
+    """Yields whether this process got the project for `what`. A killed holder loses it after `TTL_S` seconds.
 
     The lock only saves work. What keeps two runs from mixing is the fence: the older one discards itself.
     """
-    lock = connection.lock(f"ale:lock:learn:{project}", timeout=TTL_S, blocking=False, thread_local=False)
+    lock = connection.lock(f"ale:lock:{what}:{project}", timeout=TTL_S, blocking=False, thread_local=False)
     if not lock.acquire():
         yield False
         return
@@ -43,7 +43,7 @@ def _beat(lock: redis.lock.Lock, stop: threading.Event) -> None:
         try:
             lock.extend(TTL_S, replace_ttl=True)
         except LockError:
-            logger.warning("the learn lock was lost; the fence decides whether this run counts")
+            logger.warning("the lock was lost; the fence decides whether a learn run counts")
             return
         except RedisError as error:
-            logger.warning("the learn lock could not be renewed: %s", type(error).__name__)
+            logger.warning("the lock could not be renewed: %s", type(error).__name__)

@@ -52,24 +52,25 @@ class SqlMeter:
         self._db, self._project, self._budget = db, project, budget
         self._cost, self._thread = cost, thread
         self._settled: list[Settled] = []
+        self.refusal: BudgetReached | None = None
+        """The first refusal; there is no point in asking for more after it."""
 
     async def reserve(self, prompt: int, completion: int) -> Ticket:
         """Set aside the most that a call may cost: nothing cached, the completion at its limit.
 
         Raises BudgetReached when there is no room, and when the model has no price and only money is limited.
         """
-        budget, project = self._budget, self._project
-        if self._cost is None and budget.usd is not None and budget.tokens is None:
-            raise BudgetReached(
-                f"the model's price is not known, so a budget of {budget.usd:g} USD cannot be kept: name its "
-                "price in a file (ALE_PRICES), or limit the tokens (ALE_BUDGET_TOKENS)",
-                reason="price_unknown",
-            )
         usage = Usage(prompt=prompt, completion=completion)
         nano_usd = self._nano(usage)
-        name = await self._thread.run(lambda: spend.reserve(self._db, project, nano_usd, usage.total, budget))
+        name = None
+        if not self._unpriced:
+            name = await self._thread.run(
+                lambda: spend.reserve(self._db, self._project, nano_usd, usage.total, self._budget)
+            )
         if name is None:
-            raise BudgetReached(self._no_room(usage), reason="budget_reached")
+            refusal = self._no_price() if self._unpriced else self._no_room(usage)
+            self.refusal = self.refusal or refusal
+            raise refusal
         return Ticket(name, usage.total, nano_usd / NANO)
 
     async def settle(self, ticket: Ticket, usage: Usage) -> None:
@@ -97,12 +98,25 @@ class SqlMeter:
         """Rounded up: the provider's own rounding is not known. Rounding first takes away what floats add."""
         return math.ceil(round((self.usd(usage) or 0.0) * NANO, 3))
 
-    def _no_room(self, usage: Usage) -> str:
+    @property
+    def _unpriced(self) -> bool:
+        budget = self._budget
+        return self._cost is None and budget.usd is not None and budget.tokens is None
+
+    def _no_price(self) -> BudgetReached:
+        return BudgetReached(
+            f"the model's price is not known, so a budget of {self._budget.usd:g} USD cannot be kept: name its "
+            "price in a file (ALE_PRICES), or limit the tokens (ALE_BUDGET_TOKENS)",
+            reason="price_unknown",
+        )
+
+    def _no_room(self, usage: Usage) -> BudgetReached:
         limits = [
             f"{self._budget.usd:g} USD (ALE_BUDGET_USD)" if self._budget.usd is not None else "",
             f"{self._budget.tokens} tokens (ALE_BUDGET_TOKENS)" if self._budget.tokens is not None else "",
         ]
-        return (
+        return BudgetReached(
             f"the project's budget of {' and '.join(filter(None, limits))} has no room for a call of up to "
-            f"{usage.total} tokens"
+            f"{usage.total} tokens",
+            reason="budget_reached",
         )

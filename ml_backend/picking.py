@@ -1,0 +1,109 @@
+"""Which texts a paid teacher is asked about, and in which order: where its answer changes something.
+
+Texts that people may still be shown come first, those with the lowest published score at the front. A student
+that is sure is not second-guessed. Of what people have labelled only gold texts are asked, and only so many as
+the trust in the teacher rests on; they are mixed in, so that it is known early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.teachers.fuse import ask_next
+from ale.types import Probs
+from ml_backend.beliefs import PublishedBeliefs
+from ml_backend.store.schema import Task
+
+SURE = 0.95
+"""A student this sure of a text needs no teacher for it (calibrated: one in twenty is wrong at most)."""
+UNSURE = 0.9
+"""A single cheap teacher less sure than this contradicts itself, so to say."""
+GOLD_TEXTS = 200
+"""Labelled texts that a teacher is asked about for the sake of trust: the interval is then under 7 points."""
+GOLD_EVERY = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """What is published about texts: the lowest score is shown first; `probs` is None without a student."""
+
+    scores: NDArray[np.float64]
+    probs: Probs | None
+
+
+def standing(hashes: Sequence[str], beliefs: PublishedBeliefs | None, *, student: bool) -> Standing:
+    """Scores (1 where nothing is published) and, when a `student` stands behind them, probabilities by text."""
+    scores = np.ones(len(hashes))
+    if beliefs is None or not hashes:
+        return Standing(scores, None)
+    probs = np.full((len(hashes), len(beliefs.labels)), np.nan, np.float32)
+    wanted = np.frombuffer(bytes.fromhex("".join(hashes)), dtype="S16")
+    if len(beliefs.hashes):
+        at = np.minimum(np.searchsorted(beliefs.hashes, wanted), len(beliefs.hashes) - 1)
+        found = beliefs.hashes[at] == wanted
+        scores[found] = np.nan_to_num(beliefs.scores[at[found]], nan=1.0)
+        probs[found] = beliefs.probs[at[found]]
+    return Standing(scores, probs if student else None)
+
+
+def worth_asking(
+    tasks: Sequence[Task],
+    asked: Collection[str],
+    gold: Collection[str],
+    beliefs: PublishedBeliefs | None,
+    *,
+    student: bool,
+    only: Collection[str] | None = None,
+) -> list[str]:
+    """Hashes of the texts to ask about, the most useful first; none that is in `asked`.
+
+    `gold` are texts that people have labelled and no teacher is shown. `only` leaves the choice among open
+    texts to somebody else: those where cheaper teachers contradict each other, in their order.
+    """
+    done = {task.text_hash for task in tasks if task.is_labeled}
+    known = done | set(gold)
+    texts = {t.text_hash for t in tasks if t.text_hash}
+    if only is None:
+        open_texts = _open(sorted(texts - known - set(asked)), beliefs, student=student)
+    else:
+        open_texts = [name for name in only if name in texts and name not in known and name not in asked]
+    measured = sum(name in asked for name in gold)
+    pending = sorted(name for name in gold if name not in asked)[: max(0, GOLD_TEXTS - measured)]
+    return _mixed(open_texts, pending)
+
+
+def contested(hashes: Sequence[str], voices: Sequence[Probs]) -> list[str]:
+    """The texts for which a dearer teacher is wanted, the most doubtful first: the cheaper voices contradict
+    each other there, or are silent. A single voice contradicts nobody: then where it is unsure.
+    """
+    if not voices or not hashes:
+        return []
+    if len(voices) > 1:
+        return [hashes[i] for i in ask_next(voices)]
+    best = np.nan_to_num(voices[0], nan=-1.0).max(axis=1)  # silence comes first
+    return [hashes[i] for i in np.argsort(best, kind="stable") if best[i] < UNSURE]
+
+
+def _open(hashes: list[str], beliefs: PublishedBeliefs | None, *, student: bool) -> list[str]:
+    """Without the sure ones, in the published order; what has none is in the order of hashes: at random, so
+    that a budget that ends early has bought answers from all over the pool.
+    """
+    found = standing(hashes, beliefs, student=student)
+    sure = np.zeros(len(hashes), bool)
+    if found.probs is not None and len(hashes):
+        sure = np.nan_to_num(found.probs).max(axis=1) >= SURE
+    return [hashes[i] for i in np.argsort(found.scores, kind="stable") if not sure[i]]
+
+
+def _mixed(open_texts: list[str], pending: list[str]) -> list[str]:
+    mixed: list[str] = []
+    rest = iter(pending)
+    for i, name in enumerate(open_texts, start=1):
+        mixed.append(name)
+        if i % (GOLD_EVERY - 1) == 0:
+            mixed.extend(name for name in (next(rest, None),) if name is not None)
+    return [*mixed, *rest]

@@ -1,0 +1,97 @@
+"""What is still to be asked of each paid teacher in a project, and why not where nothing may be asked.
+
+Shared by the step that asks and the learn run that decides whether a step is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ale.types import Probs
+from ml_backend.beliefs import BeliefsReader, PublishedBeliefs
+from ml_backend.dataset import Dataset
+from ml_backend.opinions import Opinion, Voice
+from ml_backend.picking import contested, standing, worth_asking
+from ml_backend.settings import Settings
+from ml_backend.shots import is_gold, labelled_texts
+from ml_backend.store import versions
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project
+from ml_backend.teachers import NamedTeacher
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Hashes of the texts to ask this teacher about, the most useful first; or the reason why nothing is asked."""
+
+    teacher: NamedTeacher
+    hashes: list[str]
+    problem: str = ""
+
+
+def wanted(
+    settings: Settings, db: Database, project: Project, dataset: Dataset, found: Opinion
+) -> list[Wanted]:
+    """One entry per paid teacher, in their order. Empty once the student beats them, if it is so set."""
+    paid = [voice.teacher for voice in found.voices if voice.teacher.paid]
+    if not paid or (settings.stop_paying and project.teacher_beaten):
+        return []
+    gold = [h.text_hash for h in labelled_texts(dataset) if is_gold(project.key, h.text_hash)]
+    beliefs, student = _published(settings, db, project)
+    entries = []
+    for place, voice in enumerate(found.voices):
+        if not voice.teacher.paid:
+            continue
+        problem = _problem(project, voice.teacher)
+        asked = {h for h, was in zip(dataset.hashes, voice.asked, strict=True) if was}
+        hashes = (
+            []
+            if problem
+            else worth_asking(
+                dataset.tasks,
+                asked,
+                gold,
+                beliefs,
+                student=student,
+                only=_contested(dataset, found.voices[:place], beliefs if student else None),
+            )
+        )
+        entries.append(Wanted(voice.teacher, hashes, problem))
+    return entries
+
+
+def _problem(project: Project, teacher: NamedTeacher) -> str:
+    if not project.paid_teacher:
+        return (
+            f"{teacher.name} costs money, and nobody has agreed to that for this project: "
+            f"run `ale connect {project.project_id}`"
+        )
+    return teacher.problem
+
+
+def _contested(
+    dataset: Dataset, cheaper: Sequence[Voice], student: PublishedBeliefs | None
+) -> list[str] | None:
+    """Where the cheaper teachers, and the student as one of them, contradict each other; None without any."""
+    if not cheaper:
+        return None
+    asked = np.all([voice.asked for voice in cheaper], axis=0)
+    rows = np.flatnonzero(asked)
+    hashes = [dataset.hashes[i] for i in rows]
+    voices: list[Probs] = [voice.probs[rows] for voice in cheaper]
+    learnt = standing(hashes, student, student=True).probs
+    if learnt is not None and learnt.shape == voices[0].shape:
+        voices.append(learnt)
+    return contested(hashes, voices)
+
+
+def _published(settings: Settings, db: Database, project: Project) -> tuple[PublishedBeliefs | None, bool]:
+    """What is published about the texts, and whether a student stands behind it."""
+    version = versions.find(db, project.key, project.version)
+    if version is None:
+        return None, False
+    beliefs = BeliefsReader(settings.checkpoints).read(project.key, version.version)
+    return beliefs, version.kind == "student"
