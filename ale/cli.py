@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `ale --help` is quick.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from ale.io.embeddings import CachedEncoder
     from ale.io.tables import Table
     from ale.protocols import Teacher
+    from ale.teachers.llm import LLMTeacher
 
 
 app = typer.Typer()
+
+_MODEL_VARIABLES = ("OPENAI_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
 @app.command()
@@ -29,7 +33,7 @@ def benchmark(
     text_column: Annotated[str, typer.Option(help="Column with the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="Column with the gold label.")] = "label",
     teacher: Annotated[
-        str, typer.Option(help="none, zero-shot, or recorded:COLUMN of the pool's file.")
+        str, typer.Option(help="none, zero-shot, recorded:COLUMN of the pool's file, or openai.")
     ] = "none",
     descriptions: Annotated[
         Path | None, typer.Option(help="YAML: label to description, for the teacher.")
@@ -41,7 +45,15 @@ def benchmark(
     ] = "10,25,50,100,200,300,500,800,1200",
     seeds: Annotated[int, typer.Option(min=1, help="Runs per method.")] = 3,
     batch: Annotated[int, typer.Option(min=1, help="Most labels between two fits.")] = 25,
-    cache: Annotated[Path | None, typer.Option(help="Folder for embeddings. [the user's cache]")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0, help="The most that --teacher openai may cost.")
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(min=0, help="The same in tokens, for a model without a known price.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for embeddings and paid answers. [the user's cache]")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the learning curves here (.png, .svg).")] = None,
 ) -> None:
@@ -49,7 +61,9 @@ def benchmark(
     from ale.benchmark.data import Rows, make_data
     from ale.benchmark.run import Plan, run_benchmark
     from ale.benchmark.screen import Bars, show
+    from ale.io.answers import AnswerFile
     from ale.io.tables import read_descriptions, read_table
+    from ale.text import text_hash
 
     plan = Plan(_names(strategies), _names(students), _numbers(budgets), seeds, batch)
     for path in (json_file, plot):
@@ -62,10 +76,18 @@ def benchmark(
         Rows(other.name, other.column(text_column), other.column(label_column)),
         {} if descriptions is None else read_descriptions(descriptions),
     )
+    cache = cache or _cache_folder()
     encoder = _encoder(cache)
-    asked = _teacher(teacher, table, text_column, encoder)
+    asked: Teacher | None
+    store: AnswerFile | None = None
+    if teacher == "openai":
+        asked = model = _language_model(budget_usd, budget_tokens)
+        question = f"{model.name} {model.prompt_fingerprint(data.labels)}"
+        store = AnswerFile(cache / "answers" / f"{text_hash(question)}.jsonl")
+    else:
+        asked = _free_teacher(teacher, table, text_column, encoder)
     with Bars() as bars:
-        report = run_benchmark(data, encoder, plan, asked, bars.heard)
+        report = run_benchmark(data, encoder, plan, asked, bars.heard, store)
     show(report)
     _write(report, json_file, plot)
 
@@ -81,18 +103,41 @@ def _numbers(given: str) -> tuple[int, ...]:
         raise ConfigurationError(f"budgets are whole numbers by comma, not {given!r}") from error
 
 
-def _encoder(cache: Path | None) -> CachedEncoder:
+def _cache_folder() -> Path:
     from platformdirs import user_cache_path
 
+    return user_cache_path("ale-label-studio")
+
+
+def _encoder(cache: Path) -> CachedEncoder:
     from ale.io.embeddings import CachedEncoder, EmbeddingCache
     from ale.io.encoder import MiniLMEncoder
 
     raw = MiniLMEncoder()
-    folder = cache or user_cache_path("ale-label-studio") / "embeddings"
-    return CachedEncoder(raw, EmbeddingCache(folder, raw.name, raw.dimensions))
+    return CachedEncoder(raw, EmbeddingCache(cache / "embeddings", raw.name, raw.dimensions))
 
 
-def _teacher(name: str, pool: Table, text_column: str, encoder: CachedEncoder) -> Teacher | None:
+def _language_model(usd: float | None, tokens: int | None) -> LLMTeacher:
+    """The model that OPENAI_MODEL names, at OpenAI or at OPENAI_BASE_URL, with a budget that is never exceeded."""
+    from ale.io.chat import ChatSpec, make_chat
+    from ale.io.chat.local import LocalLimiter, LocalMeter
+    from ale.io.chat.polite import PoliteChat
+    from ale.io.chat.prices import load_prices
+    from ale.teachers.llm import LLMTeacher
+
+    model, key, url = (os.environ.get(name, "") for name in _MODEL_VARIABLES)
+    if not model or not (key or url):
+        raise ConfigurationError(
+            "--teacher openai needs OPENAI_MODEL, and OPENAI_API_KEY or OPENAI_BASE_URL (a server of your own)"
+        )
+    if usd is None and tokens is None:
+        raise ConfigurationError("say what --teacher openai may cost: --budget-usd or --budget-tokens")
+    meter = LocalMeter(model, load_prices().of(model), usd=usd, tokens=tokens)
+    chat = make_chat(ChatSpec(model, api_key=key, url=url))
+    return LLMTeacher(PoliteChat(chat, LocalLimiter(), meter))
+
+
+def _free_teacher(name: str, pool: Table, text_column: str, encoder: CachedEncoder) -> Teacher | None:
     """The teacher of that name; a recorded one is read from the pool's table."""
     from ale.errors import UnknownName
     from ale.teachers import TEACHERS, resolve_teacher
@@ -104,7 +149,7 @@ def _teacher(name: str, pool: Table, text_column: str, encoder: CachedEncoder) -
             raise ConfigurationError("which column? For example --teacher recorded:gpt_label")
         return RecordedTeacher(column, answers_by_text(pool.column(text_column), pool.column(column)))
     if name not in TEACHERS:
-        raise UnknownName("teacher", name, [*TEACHERS, "recorded:COLUMN"])
+        raise UnknownName("teacher", name, [*TEACHERS, "recorded:COLUMN", "openai"])
     return resolve_teacher(name, encoder)
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 from ale.benchmark.curves import Arrays, Point, curve, full_data, methods, stops
 from ale.benchmark.data import BenchmarkData
+from ale.benchmark.opinion import AnswerStore, as_json, ask
 from ale.benchmark.report import Report
 from ale.errors import ConfigurationError
 from ale.protocols import Teacher
 from ale.students import LinearStudent
-from ale.teachers.recorded import RecordedTeacher
-from ale.trust import measure_trust
-from ale.types import Embeddings, Probs
+from ale.types import Embeddings
 
 BUDGETS = (10, 25, 50, 100, 200, 300, 500, 800, 1200)
 
@@ -54,9 +49,14 @@ class Plan:
 
 
 def run_benchmark(
-    data: BenchmarkData, encoder: BenchmarkEncoder, plan: Plan, teacher: Teacher | None, progress: Progress
+    data: BenchmarkData,
+    encoder: BenchmarkEncoder,
+    plan: Plan,
+    teacher: Teacher | None,
+    progress: Progress,
+    store: AnswerStore | None = None,
 ) -> Report:
-    """Everything but the seconds is the same for the same data, plan and teacher."""
+    """Everything but the seconds is the same for the same data, plan and answers; `store`: see `ask`."""
     chosen = methods(plan.strategies, plan.students, teacher=teacher is not None)
     notes = list(data.notes)
     budgets = _within(plan.budgets, len(data.pool), notes)
@@ -65,8 +65,13 @@ def run_benchmark(
     raw, test_raw = (
         encoder.encode(part, lambda done: progress("encode", done, texts)) for part in (pool, test)
     )
-    probs, told = (None, None) if teacher is None else _asked(teacher, data)
-    arrays = Arrays(data.labels, raw, data.pool.gold, data.pool.groups, test_raw, data.test.gold, probs)
+    arrays = Arrays(data.labels, raw, data.pool.gold, data.pool.groups, test_raw, data.test.gold)
+    told = None
+    if teacher is not None:
+        opinion = ask(teacher, data, lambda done: progress("ask", done, len(pool)), store)
+        told = as_json(opinion, data)
+        arrays = replace(arrays, teacher=opinion.probs)
+        notes += [opinion.note] if opinion.note else []
 
     work = sum(stops(budgets, len(pool), plan.batch, m.strategy)[-1] for m in chosen) * plan.seeds
     points: list[Point] = []
@@ -96,42 +101,3 @@ def _within(budgets: Sequence[int], pool: int, notes: list[str]) -> list[int]:
     if cut:
         notes.append(f"the pool has {pool} texts: budgets {', '.join(map(str, cut))} are cut to that")
     return sorted({min(budget, pool) for budget in budgets})
-
-
-def _asked(teacher: Teacher, data: BenchmarkData) -> tuple[Probs, Mapping[str, Any]]:
-    """The teacher's answers on the pool, and how good they are."""
-    abstained: Counter[str] = Counter()
-    if isinstance(teacher, RecordedTeacher):
-        answers = [teacher.answer(example, data.labels) for example in data.pool.examples]
-        abstained.update(a.abstention.value for a in answers if a.abstention is not None)
-    probs = teacher.predict_proba(data.pool.examples, data.labels)
-    trust = measure_trust(probs, data.pool.gold)
-    if not trust.agreed.of:
-        raise ConfigurationError(
-            f"the teacher {teacher.name} has no answer that is one of the labels: "
-            f"{', '.join(map(repr, data.labels.labels[:30]))}"
-        )
-    said_all = trust.agreed.hits / len(data.pool)
-    return probs, {
-        "name": teacher.name,
-        "answered": trust.agreed.of,
-        "abstained": trust.abstained,
-        "abstained_why": dict(abstained),
-        "accuracy": trust.agreed.share,
-        "accuracy_interval": list(trust.agreed.interval),
-        "accuracy_with_abstentions_as_errors": said_all,
-        "per_label": {
-            data.labels.labels[one.label]: {
-                "n": one.n,
-                "abstained": one.abstained,
-                "agreed": _number(one.agreed.share),
-                "right_when_said": _number(one.when_said.share),
-            }
-            for one in trust.per_label
-        },
-        "confusion": np.asarray(trust.confusion).tolist(),
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -18,7 +18,12 @@ from rich.table import Table
 
 from ale.benchmark.report import MeanCurve, Report, summarise
 
-_WORDS = {"encode": "Texts encoded", "label": "Labels given", "full data": "Fit on all labels"}
+_WORDS = {
+    "encode": "Texts encoded",
+    "ask": "Teacher asked",
+    "label": "Labels given",
+    "full data": "Fit on all labels",
+}
 
 
 class Bars:

@@ -1,0 +1,188 @@
+"""`ale benchmark` from files to a report, with the real encoder and, for a language model, a real HTTP server."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ml_backend.cli import app
+from ml_backend.demo import sample
+from ml_backend.standin import SimulatedPolicy, StandIn
+
+POOL = sample.pool()[:100]
+TEST = sample.held_out()[:40]
+RECORDED = [
+    "" if i % 10 == 0 else "no idea" if i % 10 == 1 else message.label for i, message in enumerate(POOL)
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pool (gzipped, with a recorded column), a test file and a cache."""
+    folder = tmp_path_factory.mktemp("support")
+    rows = [(m.text, m.label, said) for m, said in zip(POOL, RECORDED, strict=True)]
+    (folder / "pool.csv.gz").write_bytes(gzip.compress(table(("text", "label", "gpt"), *rows).encode()))
+    (folder / "test.csv").write_text(table(("text", "label"), *((m.text, m.label) for m in TEST)))
+    return folder
+
+
+def table(*rows: tuple[str, ...]) -> str:
+    """CSV."""
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
+
+
+def run(files: Path, *args: str) -> Result:
+    """`ale benchmark` with the cache in that folder."""
+    pool, test = files / "pool.csv.gz", files / "test.csv"
+    given = ["benchmark", "--pool", pool, "--test", test, "--cache", files / "cache", *args]
+    return CliRunner().invoke(app, [str(arg) for arg in given])
+
+
+def report(files: Path, *args: str) -> dict[str, Any]:
+    """What it wrote as JSON."""
+    out = files / "out.json"
+    done = run(files, *args, "--json", str(out))
+    assert done.exit_code == 0, done.output
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def test_a_recorded_teacher_is_judged_and_drawn(files: Path) -> None:
+    """JSON in the published layout, teacher accuracy and abstentions, curves with and without it, a picture."""
+    plot = files / "curves.png"
+    found = report(
+        files, "--teacher", "recorded:gpt", "--budgets", "10,40,9999", "--seeds", "1", "--plot", str(plot)
+    )
+    assert set(found) >= {"dataset", "full_data_accuracy", "curves", "summary"}
+    assert found["dataset"] == files.name
+    teacher = found["teacher"]
+    assert (teacher["answered"], teacher["abstained"], teacher["accuracy"]) == (80, 20, 1.0)
+    assert teacher["abstained_why"] == {"refusal": 10, "unknown_label": 10}
+    assert list(found["summary"]) == ["ale", "ale-without-teacher", "random", "random-without-teacher"]
+    assert set(found["summary"]["ale"]) == {"n95", "n90", "auc", "accuracy_at"}
+    assert list(found["summary"]["ale"]["accuracy_at"]) == ["0", "10", "40", "100"]
+    assert list(found["summary"]["random-without-teacher"]["accuracy_at"]) == ["10", "40", "100"]
+    assert set(found["curves"][0]) == {
+        "method", "seed", "labels", "accuracy", "macro_f1", "ece", "fit_seconds"
+    }  # fmt: skip
+    assert "the pool has 100 texts: budgets 9999 are cut to that" in found["notes"]
+    # An eighth is the share of each label: the student of the teacher is far above it without human labels.
+    assert found["summary"]["ale"]["accuracy_at"]["0"] > 0.5
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_can_be_repeated(files: Path) -> None:
+    """The same command gives the same curves; zero-shot reads the descriptions."""
+    descriptions = files / "labels.yaml"
+    descriptions.write_text(f"{POOL[0].label}: [a first description, another]\n")
+    args = ["--teacher", "zero-shot", "--descriptions", str(descriptions)]
+    args += ["--strategies", "margin,random", "--budgets", "10,20", "--seeds", "2"]
+    first, second = report(files, *args), report(files, *args)
+    for one in (first, second):
+        for point in one["curves"]:
+            del point["fit_seconds"]
+    assert first == second
+    assert {point["seed"] for point in first["curves"]} == {0, 1}
+
+
+def test_a_language_model_is_paid_once(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text is asked once over two runs of the command; the report holds its tokens and its accuracy."""
+    gold = {message.text: message.label for message in POOL}
+    with StandIn(SimulatedPolicy(gold, error_rate=0.1)) as standin:
+        monkeypatch.setenv("OPENAI_BASE_URL", standin.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        monkeypatch.setenv("OPENAI_MODEL", "gpt-4.1-mini")
+        args = ["--teacher", "openai", "--budget-usd", "1", "--budgets", "10", "--seeds", "1"]
+        found = report(files, *args)
+        asked = len(standin.calls)
+        again = report(files, *args)
+        assert len(standin.calls) - asked == 0
+    assert found["teacher"]["answered"] == 100
+    assert 0.75 < found["teacher"]["accuracy"] < 1
+    assert found["teacher"]["confidence"] == {"logprobs": 100}
+    assert found["teacher"] == again["teacher"]
+    assert found["teacher"]["tokens"]["prompt"] > 100
+
+
+def test_an_endless_bill_is_refused(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A language model needs a name, a way to reach it, and a budget; a budget of nothing asks nothing."""
+    for name in ("OPENAI_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert "needs OPENAI_MODEL" in run(files, "--teacher", "openai").output
+    with StandIn(SimulatedPolicy({})) as standin:
+        monkeypatch.setenv("OPENAI_BASE_URL", standin.base_url)
+        monkeypatch.setenv("OPENAI_MODEL", "gpt-4.1")
+        assert "--budget-usd or --budget-tokens" in run(files, "--teacher", "openai").output
+        done = run(files, "--teacher", "openai", "--budget-usd", "0")
+        assert (done.exit_code, len(standin.calls)) == (1, 0)
+        assert "budget" in done.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--text-column", "txt"], "pool.csv.gz has no column 'txt'; its columns: 'text', 'label', 'gpt'"),
+        (["--teacher", "recorded:gpt4"], "no column 'gpt4'"),
+        (["--teacher", "recorded:"], "which column?"),
+        (["--teacher", "recorded:text"], "has no answer that is one of the labels"),
+        (["--teacher", "gpt"], "unknown teacher 'gpt'; known: none, openai, recorded:COLUMN, zero-shot"),
+        (["--strategies", "rnd"], "unknown strategy 'rnd'"),
+        (["--students", "tree"], "unknown student 'tree'"),
+        (["--budgets", "ten"], "whole numbers by comma, not 'ten'"),
+        (["--budgets", "0,10"], "budgets must be 1 or more"),
+        (["--json", "/no/such/folder/out.json"], "there is no folder /no/such/folder"),
+        (["--descriptions", "/no/such/file.yaml"], "cannot read /no/such/file.yaml"),
+    ],
+)
+def test_a_wrong_option_is_one_line(files: Path, args: list[str], message: str) -> None:
+    """Exit code 2, the value at fault and what is valid; no traceback."""
+    done = run(files, *args)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"text,label\n", "is empty"),
+        (b"text,label\nx\n", "line 2: 1 cells for 2 columns"),
+        (b"text,text\nx,y\n", "two columns of one name"),
+        (b'text,label\n"x,y\n', "line 2: not CSV"),
+        (b"text,label\n\xff,good\n", "is not UTF-8: byte 11"),
+        (b"text,label\nx,unheard of\n", "labels that pool.csv.gz does not have: 'unheard of'"),
+    ],
+)
+def test_a_wrong_file_is_one_line(files: Path, tmp_path: Path, content: bytes, message: str) -> None:
+    """Named with its line or byte."""
+    (tmp_path / "bad.csv").write_bytes(content)
+    done = run(files, "--test", str(tmp_path / "bad.csv"))
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+@pytest.mark.parametrize("content", ["- a list", "a: [1, [2]]", "{", "just text"])
+def test_descriptions_are_a_mapping_of_texts(files: Path, tmp_path: Path, content: str) -> None:
+    """Anything else is refused before a text is encoded."""
+    (tmp_path / "labels.yaml").write_text(content)
+    done = run(files, "--descriptions", str(tmp_path / "labels.yaml"))
+    assert done.exit_code == 2
+    assert "labels.yaml" in done.output
+
+
+def test_a_damaged_gzip_is_one_line(files: Path, tmp_path: Path) -> None:
+    """Cut off in the middle."""
+    (tmp_path / "cut.csv.gz").write_bytes((files / "pool.csv.gz").read_bytes()[:-20])
+    done = run(files, "--test", str(tmp_path / "cut.csv.gz"))
+    assert done.exit_code == 2
+    assert "cannot read" in done.output
