@@ -1,8 +1,8 @@
 """Prompt patches with a gate: proposed from settled disagreements, shipped only when a paired test says so.
 
 Recorded studies of such patches show small gains and an occasional loss. So a patch must prove itself on a
-gold set that neither it nor any few-shot example was taken from. Which texts are gold is decided by a hash of
-the text alone: whoever picks examples asks `reserved_for_gold` first, and the two can never meet.
+gold set that neither it nor any few-shot example was taken from. Which texts are gold is decided by the text
+alone: whoever picks examples asks the same rule first, and the two can never meet.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ale.chance import one_sided
 from ale.trust import words
 from ale.types import LabelSpace, Probs
 
-GOLD_SHARE = 0.4
-"""Share of texts that are kept for gold: a paired test needs many, a prompt few examples."""
+GOLD_SHARE = 0.2
+"""Share of texts that are kept for gold."""
 
 _MOST_HINT_CHARS = 300  # a hint is read with every question, and paid for
 
@@ -42,14 +42,19 @@ class GoldSet:
         return len(self.hashes)
 
 
-def freeze_gold(human: Mapping[str, int], shown: Collection[str], audit: Collection[str] = ()) -> GoldSet:
+def freeze_gold(
+    human: Mapping[str, int],
+    shown: Collection[str],
+    audit: Collection[str] = (),
+    reserved: Callable[[str], bool] = reserved_for_gold,
+) -> GoldSet:
     """The gold set from labels by text hash: what is reserved for it, and neither shown in a prompt nor audited.
 
-    `shown` are hashes of all few-shot and contrast examples of the old and the new prompt; from a prompt built
-    before the reservation they may overlap with it.
+    `shown` are hashes of all few-shot and contrast examples of the old and the new prompt: those of a prompt
+    that was built under another rule may be reserved under this one. `reserved` is the rule of `propose` too.
     """
     out = {*shown, *audit}
-    kept = sorted(h for h in human if reserved_for_gold(h) and h not in out)
+    kept = sorted(h for h in human if reserved(h) and h not in out)
     return GoldSet(tuple(kept), tuple(human[h] for h in kept))
 
 
@@ -148,18 +153,19 @@ def propose(
     labels: LabelSpace,
     *,
     write_hint: WriteHint | None = None,
+    reserved: Callable[[str], bool] = reserved_for_gold,
     at_least: int = 3,
     pairs: int = 3,
     examples: int = 2,
 ) -> list[Patch]:
     """Candidates for the most confused pairs, most frequent first: contrast examples, and a hint if one is written.
 
-    Only from texts that are not reserved for gold; a pair needs `at_least` of them. The shortest texts become
+    Only from texts that are not `reserved` for gold; a pair needs `at_least` of them. The shortest texts become
     examples: they are paid for with every question. A hint that is empty or equal to the old one is dropped.
     """
     usable: dict[tuple[int, int], dict[str, Disagreement]] = defaultdict(dict)
     for one in disagreements:
-        if one.human != one.said and not reserved_for_gold(one.text_hash):
+        if one.human != one.said and not reserved(one.text_hash):
             usable[one.human, one.said].setdefault(one.text_hash, one)
     frequent = sorted((p for p in usable if len(usable[p]) >= at_least), key=lambda p: (-len(usable[p]), p))
     found = []

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.teachers.llm.names import Names
 from ale.text import to_example
 from ale.types import Abstention, Answer, Confidence, Example, LabelSpace, Probs
 
@@ -55,7 +56,7 @@ class RecordedTeacher:
             return Answer(None, Abstention.TEACHER_PENDING)
         if not word.strip():
             return Answer(None, Abstention.REFUSAL)
-        label = find_label(word, labels)
+        label = _names(labels).find(word.strip())
         if label is None:
             return Answer(None, Abstention.UNKNOWN_LABEL)
         return Answer(hard(np.array([label]), len(labels), self._reliability)[0], confidence=Confidence.NONE)
@@ -69,16 +70,6 @@ def answers_by_text(texts: Sequence[str], words: Sequence[str]) -> dict[str, str
         if example is not None:
             found.setdefault(example.text_hash, word)
     return found
-
-
-def find_label(word: str, labels: LabelSpace) -> int | None:
-    """The label that the word is, but for case, Unicode form and outer blanks; None for any other word."""
-    wanted = _plain(word)
-    hits = [i for i, label in enumerate(labels.labels) if _plain(label) == wanted]
-    exact = labels.index(word.strip())
-    if exact is not None:
-        return exact
-    return hits[0] if len(hits) == 1 else None
 
 
 def hard(said: NDArray[np.int64], labels: int, reliability: NDArray[np.floating] | float = ASSUMED) -> Probs:
@@ -110,5 +101,6 @@ def measured_reliability(
     return np.asarray((right + _STRENGTH * overall) / (asked + _STRENGTH), np.float64)
 
 
-def _plain(word: str) -> str:
-    return unicodedata.normalize("NFC", word).strip().casefold()
+@lru_cache(maxsize=8)
+def _names(labels: LabelSpace) -> Names:
+    return Names(labels)
