@@ -41,17 +41,7 @@ def build_version(
 
     `unique` tells this learn run from all others; it goes into the name.
     """
-    rows = [
-        SnapshotRow(
-            human.task_id,
-            dataset.tasks[row].text_hash or "",
-            human.label,
-            Provenance.HUMAN.value,
-            str(human.annotator or ""),
-        )
-        for row, human in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
-    ]
-    snapshot = write_snapshot(learning.snapshots / project.key, rows)
+    snapshot = write_snapshot(learning.snapshots / project.key, snapshot_rows(dataset))
     content = hashlib.sha256(f"{project.key}:{snapshot}:{unique}".encode()).hexdigest()
     number, name = version_name(db, client, project, content)
     arrays, manifest = _checkpoint(dataset, learned)
@@ -79,6 +69,20 @@ def build_version(
     )
     versions.add(db, version)
     return version
+
+
+def snapshot_rows(dataset: Dataset) -> list[SnapshotRow]:
+    """What people say about each labelled task, in the order of the tasks."""
+    return [
+        SnapshotRow(
+            human.task_id,
+            dataset.tasks[row].text_hash or "",
+            human.label,
+            Provenance.HUMAN.value,
+            str(human.annotator or ""),
+        )
+        for row, human in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
+    ]
 
 
 def _checkpoint(dataset: Dataset, learned: Learned) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
