@@ -117,11 +117,21 @@ def _labels(system: str, schema: Mapping[str, Any]) -> tuple[dict[str, str], dic
 def _rows(system: str) -> list[tuple[str, str, str]]:
     """(what is written, label, hint) of each label's line: the last such block, as instructions may hold any text."""
     blocks: list[list[tuple[str, str, str]]] = [[]]
-    for line in system.splitlines():
-        match = _ROW.fullmatch(line)
-        if match is not None:
-            label = json.loads(match["label"], strict=False)
-            blocks[-1].append((match["code"] or label, label, match["hint"] or ""))
+    for line in system.split("\n"):
+        row = _row(line)
+        if row is not None:
+            blocks[-1].append(row)
         elif blocks[-1]:
             blocks.append([])
     return next((block for block in reversed(blocks) if block), [])
+
+
+def _row(line: str) -> tuple[str, str, str] | None:
+    match = _ROW.fullmatch(line)
+    if match is None:
+        return None
+    try:
+        label = json.loads(match["label"])
+    except ValueError:
+        return None  # it looks like a label's line, but its string is none
+    return match["code"] or label, label, match["hint"] or ""

@@ -125,7 +125,7 @@ def _json(name: str, change: Callable[[Any], Any]) -> Behaviour:
 
     def changed(text: str) -> str:
         try:
-            return json.dumps(change(json.loads(text)), ensure_ascii=False)
+            return json.dumps(change(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
         except ValueError:
             return text
 
