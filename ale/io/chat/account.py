@@ -12,8 +12,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
@@ -27,6 +28,7 @@ from ale.io.chat.openai_chat import CONNECT_S, OPENAI_URL, checked_key, host_of
 if TYPE_CHECKING:
     from openai import OpenAI
 
+T = TypeVar("T")
 Json = Mapping[str, Any]
 Call = Callable[["OpenAI"], Any]
 """One request through the client; gives the raw response."""
@@ -38,11 +40,23 @@ _TAKING_IN = {"pending", "notRunning", "running"}  # Azure looks at a file after
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a look is repeated when the endpoint fails, and how long is waited between two looks at a job."""
+    """How often a look is repeated when the endpoint fails, how long is waited between two looks at a job, and
+    how long after its start a job may be missing from the provider's lists.
+    """
 
     attempts: int = 6
     poll_s: float = 10.0
+    listed_s: float = 30.0
     sleep: Callable[[float], None] = time.sleep
+
+    def until_listed(self, started_at: datetime | None, find: Callable[[], T | None]) -> T | None:
+        """What `find` finds; None when it is not there although it would be listed by now."""
+        while True:
+            found = find()
+            age = (datetime.now(UTC) - started_at).total_seconds() if started_at else self.listed_s
+            if found is not None or age >= self.listed_s:
+                return found
+            self.sleep(min(self.poll_s, self.listed_s - age))
 
 
 class Account:

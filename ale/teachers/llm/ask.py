@@ -42,14 +42,11 @@ class Asker:
         self._fingerprint = fingerprint
         self._names = layout.names
 
-    async def one(self, text: str, shots: Sequence[Shot], first: ChatReply | None = None) -> Answer:
-        """The answer to a text, from as many samples as the layout wants.
-
-        `first` is the reply to the first question, where that was asked before (see `question`).
-        """
+    async def one(self, text: str, shots: Sequence[Shot]) -> Answer:
+        """The answer to a text, from as many samples as the layout wants."""
         samples: list[Answer] = []
         for _ in range(self._layout.votes):
-            samples.append(await self._sample(text, shots, None if samples else first))
+            samples.append(await self._sample(text, shots))
             if samples[-1].abstention is Abstention.CONTENT_FILTER:
                 break  # the filter says the same each time
         if self._layout.votes == 1:
@@ -79,9 +76,13 @@ class Asker:
         """The first question that `one` asks about a text."""
         return self._request(self._layout, [Item("", text)], shots)
 
-    async def _sample(self, text: str, shots: Sequence[Shot], first: ChatReply | None) -> Answer:
+    def read(self, reply: ChatReply) -> Answer:
+        """What the reply to that question says; nothing is asked again."""
+        return self._answer(read_reply(reply, self._names), reply, reply.usage)
+
+    async def _sample(self, text: str, shots: Sequence[Shot]) -> Answer:
         item = Item("", text)
-        reply = first or await self._complete(self._layout, [item], shots)
+        reply = await self._complete(self._layout, [item], shots)
         verdict = read_reply(reply, self._names)
         usage = reply.usage
         if verdict.abstention in {Abstention.TRUNCATED, Abstention.BAD_JSON}:

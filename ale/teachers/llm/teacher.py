@@ -64,8 +64,8 @@ class LLMTeacher:
     ) -> Iterator[tuple[Example, ChatRequest]]:
         """Each text once, with the question that `answers` would begin with if it asked text by text.
 
-        For endpoints that take questions in a file; what they reply goes into `answers` as `first`. Texts that
-        need no question are left out.
+        For endpoints that take questions in a file; `read` reads what they reply. Texts that need no question
+        are left out.
         """
         self._check(labels, examples, vectors)
         layout = choose_layout(labels, can, self._options)
@@ -93,16 +93,22 @@ class LLMTeacher:
                 probs[rows[example.text_hash]] = answer.probs
         return probs
 
+    def read(
+        self, replies: Mapping[str, ChatReply], labels: LabelSpace, can: Capabilities
+    ) -> dict[str, Answer]:
+        """What replies to `questions` say; nothing is asked again.
+
+        A reply that was cut off or has no form is an abstention here, where `answers` would ask once more.
+        """
+        layout = choose_layout(labels, can, self._options)
+        prompt = self.prompt_fingerprint(labels)
+        asker = Asker(self._chat, self._prompt, layout, self._options, prompt)
+        return {name: asker.read(reply) for name, reply in replies.items()}
+
     async def answers(
-        self,
-        examples: Sequence[Example],
-        labels: LabelSpace,
-        vectors: Embeddings | None = None,
-        first: Mapping[str, ChatReply] | None = None,
+        self, examples: Sequence[Example], labels: LabelSpace, vectors: Embeddings | None = None
     ) -> AsyncGenerator[tuple[Example, Answer]]:
         """Every example with its answer, as they come; `vectors` are the examples' embeddings, row by row.
-
-        `first` are replies to `questions`, by text hash: those are read and not asked for again.
 
         Equal texts are asked once: the tokens stand on the first of them. When the endpoint cannot answer any
         more, the answers in flight are still given and TeacherUnavailable follows; nothing new is asked.
@@ -125,9 +131,7 @@ class LLMTeacher:
         unit = None if vectors is None else unit_rows(vectors)
         firsts = [rows[0] for rows in twins.values()]
         async with aclosing(
-            merged(
-                self._streams(asker, layout, examples, firsts, unit, first or {}), self._options.concurrency
-            )
+            merged(self._streams(asker, layout, examples, firsts, unit), self._options.concurrency)
         ) as answers:
             async for i, answer in answers:
                 yield examples[i], answer
@@ -151,16 +155,14 @@ class LLMTeacher:
         examples: Sequence[Example],
         rows: Sequence[int],
         vectors: Embeddings | None,
-        first: Mapping[str, ChatReply],
     ) -> Iterator[AsyncGenerator[tuple[int, Answer]]]:
         """One conversation after the other; its few-shot examples are chosen when its turn comes."""
         # Votes are taken text by text: what is left open in one sample of several texts would ask some twice.
-        per_call = 1 if layout.votes > 1 or first else self._options.items_per_call
+        per_call = 1 if layout.votes > 1 else self._options.items_per_call
         for part, shots in self._parts(len(layout.labels), examples, rows, vectors, per_call=per_call):
             ids = _ids([examples[i].text_hash for i in part])
             items = [Item(name, examples[i].text) for name, i in zip(ids, part, strict=True)]
-            said = first.get(examples[part[0]].text_hash)
-            yield _conversation(asker, items, dict(zip(ids, part, strict=True)), shots, said)
+            yield _conversation(asker, items, dict(zip(ids, part, strict=True)), shots)
 
     def _parts(
         self,
@@ -190,15 +192,11 @@ def prompt_fingerprint(prompt: Prompt, labels: LabelSpace, options: LLMOptions, 
 
 
 async def _conversation(
-    asker: Asker,
-    items: Sequence[Item],
-    rows: Mapping[str, int],
-    shots: Sequence[Shot],
-    first: ChatReply | None,
+    asker: Asker, items: Sequence[Item], rows: Mapping[str, int], shots: Sequence[Shot]
 ) -> AsyncGenerator[tuple[int, Answer]]:
     """The rows that one conversation is about, with their answers; `rows` are by the items' ids."""
     if len(items) == 1:
-        yield rows[items[0].id], await asker.one(items[0].text, shots, first)
+        yield rows[items[0].id], await asker.one(items[0].text, shots)
         return
     async with aclosing(asker.several(items, shots)) as answers:
         async for item, answer in answers:
