@@ -18,7 +18,7 @@ from ale.io.embeddings import EmbeddingCache
 from ale.teachers.llm import EMPTY, Shot, ShotSet, contrast_shots, make_shots
 from ale.types import LabelSpace
 from ml_backend.dataset import Dataset
-from ml_backend.store import mirror, replies
+from ml_backend.store import mirror, replies, tunings
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Annotation, FewShots, ReviewFlag
 
@@ -91,6 +91,8 @@ def current_shots(
         if not is_gold(project, human.text_hash)
     ]
     known = {human.text_hash: human.label for human in humans}
+    if tunings.find_teacher(db, teacher) is not None:
+        return EMPTY  # a fine-tuned model has its examples in its weights
     question = replies.question_of(space)
     stored = _newest(db, project, teacher, question)
     if (

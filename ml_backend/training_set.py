@@ -31,6 +31,9 @@ from ml_backend.teachers import NamedTeacher, llm_options, resolve_teachers
 
 Conversation = tuple[Message, ...]
 
+CHATML_TOKENS = 4
+"""What OpenAI puts around a message, about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -159,16 +162,16 @@ def _cost(settings: Settings, base: str, conversations: Sequence[Conversation]) 
     price = prices.of(f"ft:{base}")
     return Cost(
         epochs=epochs_for(len(conversations)),
-        about=_tokens(conversations, counter),
-        most=_tokens(conversations, counter if counter.exact else upper_bound),
+        about=_tokens(conversations, counter, CHATML_TOKENS),
+        most=_tokens(conversations, counter if counter.exact else upper_bound, MESSAGE_TOKENS),
         price=None if price is None else price.training,
         counted_by=counter.name,
         prices_checked=prices.checked,
     )
 
 
-def _tokens(conversations: Sequence[Conversation], count: Callable[[str], int]) -> int:
-    return sum(count(message.content) + MESSAGE_TOKENS for said in conversations for message in said)
+def _tokens(conversations: Sequence[Conversation], count: Callable[[str], int], around: int) -> int:
+    return sum(count(message.content) + around for said in conversations for message in said)
 
 
 def _per_label(labelled: Labelled, train: Sequence[tuple[Human, Conversation]]) -> dict[str, int]:
