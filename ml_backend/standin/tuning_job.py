@@ -83,7 +83,7 @@ class Job:
             "validation_file": self.validation.id if self.validation else None,
             "result_files": list(self.results),
             "trained_tokens": self.trained_tokens if done else None,
-            "error": self.error or {},
+            "error": self.error,
             "hyperparameters": hyperparameters,
             "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
             "seed": self.seed,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import openai
@@ -33,12 +35,11 @@ def client(standin: StandIn, **options: Any) -> openai.OpenAI:
 
 
 def azure_client(standin: StandIn, **options: Any) -> openai.AzureOpenAI:
-    """Azure's client, likewise."""
+    """Azure's client, likewise; `_strict_response_validation=False` for files, as Azure has states of its own."""
     return openai.AzureOpenAI(
         azure_endpoint=standin.azure_endpoint,
         max_retries=0,
-        _strict_response_validation=True,
-        **{"api_version": "2024-10-21", "api_key": "any", **options},
+        **{"_strict_response_validation": True, "api_version": "2024-10-21", "api_key": "any", **options},
     )
 
 
@@ -73,3 +74,16 @@ def outcome(ai: openai.OpenAI, text: str) -> object:
         return type(error)
     choice = answer.choices[0]
     return choice.message.content, choice.message.refusal, choice.finish_reason
+
+
+def upload(ai: openai.OpenAI, rows: list[Any], purpose: Any) -> str:
+    """Id of an uploaded JSONL file."""
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return ai.files.create(file=("rows.jsonl", content), purpose=purpose).id
+
+
+PROVIDERS: dict[str, Callable[[StandIn], openai.OpenAI]] = {
+    "openai": client,
+    "azure": partial(azure_client, _strict_response_validation=False),
+}
+"""By whose paths."""
