@@ -30,6 +30,7 @@ from ml_backend.store import mirror, projects, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
+from ml_backend.trusting import trust_in
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ class LearnRun:
                 )
             )
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
+        self.counts["trust"] = trust_in(self._opinion, learned.held_out, self.space, dataset)
         figures = beaten(self._opinion, learned.held_out, dataset)
         if figures != self.project.teacher_beaten:
             projects.change(self.db, self.project.key, teacher_beaten=figures)

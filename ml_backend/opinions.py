@@ -28,11 +28,15 @@ BEATEN_FROM = 50
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """One teacher's calibrated answers, a row per text of the data set, and which texts it was asked about."""
+    """One teacher's calibrated answers, a row per text of the data set, and which texts it was asked about.
+
+    `said` are the answers as it gave them.
+    """
 
     teacher: NamedTeacher
     probs: Probs
     asked: NDArray[np.bool_]
+    said: Probs
 
     @property
     def silent(self) -> NDArray[np.bool_]:
@@ -79,7 +83,7 @@ def opinion(db: Database, teachers: Sequence[NamedTeacher], space: LabelSpace, d
     for teacher in teachers:
         probs, asked = replies.answers(db, teacher.name, question, dataset.hashes, size)
         calibration = fit_calibration(probs[dataset.labelled], dataset.targets)
-        voices.append(Voice(teacher, calibration.apply(probs).astype(np.float32), asked))
+        voices.append(Voice(teacher, calibration.apply(probs).astype(np.float32), asked, probs))
     spoken = [voice for voice in voices if not voice.silent.all()]
     if not spoken:
         return Opinion(None, tuple(voices))
