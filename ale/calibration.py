@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 LOWEST, HIGHEST = 0.05, 20.0
 
@@ -40,6 +39,9 @@ def fit_temperature(
         return 1.0
     rows = np.arange(len(targets))
     weight = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
+
+    # Imported here: the web process, which applies temperatures and fits none, does without scipy.
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         held_out = log_softmax(logits, float(np.exp(log_temperature)))[rows, targets]

@@ -164,7 +164,7 @@ def _versions(services: Services) -> Response:
 def _status(services: Services) -> Response:
     """Everything that `ale status` says, as JSON."""
     _ask_password(services)
-    return jsonify(overview(services.db, services.marks))
+    return jsonify(overview(services))
 
 
 def _metrics(services: Services) -> Response:

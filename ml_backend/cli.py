@@ -160,7 +160,7 @@ def status(json_output: AsJson = False) -> None:
     from ml_backend.wiring import build_services
 
     services = build_services(load_settings(), redis_timeout_s=1.0, redis_needed=False)
-    seen = overview(services.db, services.marks)
+    seen = overview(services)
     if json_output:
         typer.echo(json.dumps(seen, indent=2))
     else:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
+
+from ale.types import LabelSpace
+from ml_backend.controls import find_control
+from ml_backend.store.schema import Project
 
 MAX_CHARS = 8_000
 _BLOCKS = {"p", "br", "li", "div", "tr", "h1", "h2", "h3", "h4", "ul", "ol"}
@@ -35,3 +40,8 @@ def plain_text(html: str) -> str:
     parser.close()
     lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
     return "\n".join(line for line in lines if line)[:MAX_CHARS]
+
+
+def space_of(project: Project) -> LabelSpace:
+    """The project's labels with all that is said of them, as last read. Raises UnsupportedConfig."""
+    return replace(find_control(project.label_config).label_space, instructions=project.instructions)

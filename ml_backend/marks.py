@@ -54,7 +54,7 @@ class Marks:
     """The marks of all projects. Every method may raise redis.RedisError; callers decide what that means."""
 
     def __init__(self, connection: redis.Redis, *, debounce_s: float, max_wait_s: float) -> None:
-        self._redis = connection
+        self.connection = self._redis = connection
         self._debounce, self._wait = debounce_s, max_wait_s
         self._mark = connection.register_script(_MARK)
         self._done = connection.register_script(_DONE)

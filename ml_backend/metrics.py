@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ml_backend.status import overview
+from ml_backend.teacher_metrics import teacher_metrics
 from ml_backend.wiring import Services
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,7 +32,7 @@ _PER_PROJECT = {
 def render(services: Services) -> bytes:
     """The page in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(overview(services.db, services.marks)))
+    registry.register(_Page(overview(services)))
     return generate_latest(registry)
 
 
@@ -79,3 +80,4 @@ class _Page(Collector):
             for state, n in project["review"].items():
                 review.add_metric([key, state], n)
         yield from (runs, review, overdue, connected, version)
+        yield from teacher_metrics(projects)

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from ml_backend.doctor.findings import Finding
 from ml_backend.store.schema import Version
+from ml_backend.teacher_screens import teaching_panel
 
 Json = dict[str, Any]
 
@@ -39,6 +40,8 @@ def show_status(console: Console, overview: Json) -> None:
         console.print("No project yet. Connect one: [bold]ale connect PROJECT_ID[/]")
     for entry in overview["projects"]:
         console.print(_project_table(entry))
+        if entry["teaching"]:
+            console.print(teaching_panel(entry["teaching"]))
     if overview["events"]:
         counts = "  ".join(f"{name} {n}" for name, n in overview["events"].items())
         console.print(f"[dim]Events: {escape(counts)}[/]")
@@ -69,7 +72,7 @@ def _project_table(entry: Json) -> Table:
         ("its seconds", _pairs(run.get("seconds") or {})),
         ("not learnt from", _pairs(counts.get("excluded") or {})),
         (
-            "teacher",
+            "texts with an answer",
             _pairs({k.removeprefix("teacher_"): v for k, v in counts.items() if k.startswith("teacher_")}),
         ),
         ("next run", _due(entry["due_in_s"])),

@@ -9,25 +9,29 @@ from redis import RedisError
 from sqlalchemy import ColumnExpressionArgument, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from ml_backend.marks import Marks
-from ml_backend.store.database import Database
 from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
+from ml_backend.teacher_status import teachers_seen
+from ml_backend.wiring import Services
 
 Json = dict[str, Any]
 
 
-def overview(db: Database, marks: Marks) -> Json:
+def overview(services: Services) -> Json:
     """Redis, event counts, and one entry per project; Redis being away is told, not raised."""
     pending: dict[str, float] = {}
     events: dict[str, int] = {}
     reachable = True
     try:
-        pending, events = marks.pending(), marks.counts()
+        pending, events = services.marks.pending(), services.marks.counts()
     except RedisError:
         reachable = False
-    with db.session() as session:
+    with services.db.session() as session:
         rows = session.scalars(select(Project).order_by(Project.project_id, Project.created_at)).all()
         entries = [_entry(session, row, pending.get(row.key)) for row in rows]
+    for row, entry in zip(rows, entries, strict=True):
+        if row.status == "connected":
+            connection = services.marks.connection if reachable else None
+            entry["teaching"] = teachers_seen(services.settings, services.db, connection, row)
     return {
         "redis": "ok" if reachable else "unreachable",
         "projects": entries,
@@ -59,6 +63,7 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "runs": _by(session, Run.outcome, Run.project == row.key),
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),
+        "teaching": None,
     }
 
 

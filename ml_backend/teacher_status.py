@@ -1,0 +1,92 @@
+"""What there is to say about a project's teachers: who, at what cost, how far to be trusted, and why not.
+
+Read from SQL and Redis; nobody is asked. The web process shows it too: neither torch, scipy nor `openai` here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import redis
+from sqlalchemy import select
+
+from ale.errors import AleError, ConfigurationError
+from ale.io.encoder import MiniLMEncoder
+from ml_backend.capabilities import recall
+from ml_backend.instructions import space_of
+from ml_backend.limiter import breaker
+from ml_backend.settings import Settings
+from ml_backend.store import replies, spend
+from ml_backend.store.database import Database
+from ml_backend.store.schema import Project, Run
+from ml_backend.store.tallies import tally
+from ml_backend.teachers import NamedTeacher, budget_of, resolve_teachers
+
+Json = dict[str, Any]
+
+RUNS_LOOKED_AT = 50
+"""Trust is measured by the runs that learn; those in between found nothing new."""
+
+
+def named_teachers(settings: Settings) -> tuple[NamedTeacher, ...]:
+    """The teachers of the settings, without anything heavy. Raises ConfigurationError."""
+    return resolve_teachers(settings, MiniLMEncoder(settings.encoder))
+
+
+def teachers_seen(settings: Settings, db: Database, connection: redis.Redis | None, row: Project) -> Json:
+    """One project's teachers; `connection` is None while Redis is away."""
+    try:
+        teachers, problem = named_teachers(settings), row.teacher_problem
+    except ConfigurationError as error:
+        teachers, problem = (), str(error)
+    trust = _trust(db, row.key)
+    return {
+        "agreed_to_pay": row.paid_teacher,
+        "problem": problem,
+        "beaten": row.teacher_beaten,
+        "stopped": bool(row.teacher_beaten) and settings.stop_paying,
+        "teachers": [_teacher(db, connection, row, one) | {"trust": trust.get(one.name)} for one in teachers],
+        "spend": _spend(settings, db, row) if any(one.paid for one in teachers) else None,
+    }
+
+
+def _teacher(db: Database, connection: redis.Redis | None, row: Project, one: NamedTeacher) -> Json:
+    endpoint = _endpoint(connection, one) if connection is not None and one.paid else {}
+    try:
+        found = tally(db, row.key, one.name, replies.question_of(space_of(row)))
+    except AleError:  # the config has no question (any more): then there is no answer to it either
+        found = tally(db, row.key, one.name, "")
+    return {
+        "name": one.name,
+        "paid": one.paid,
+        "prompt": one.prompt,
+        "problem": one.problem,
+        "capabilities": endpoint.get("capabilities"),
+        "breaker": endpoint.get("breaker"),
+        **asdict(found),
+    }
+
+
+def _endpoint(connection: redis.Redis, one: NamedTeacher) -> Json:
+    """What the workers have found out about the endpoint; empty when Redis goes away meanwhile."""
+    try:
+        known, open_breaker = recall(connection, one.endpoint), breaker(connection, one.endpoint)
+    except redis.RedisError:
+        return {}
+    return {
+        "capabilities": asdict(known) if known else None,
+        "breaker": asdict(open_breaker) if open_breaker else None,
+    }
+
+
+def _spend(settings: Settings, db: Database, row: Project) -> Json:
+    budget = budget_of(settings)
+    return asdict(spend.spent(db, row.key)) | {"budget_usd": budget.usd, "budget_tokens": budget.tokens}
+
+
+def _trust(db: Database, project: str) -> Json:
+    """What the newest run that measured it has written down, by teacher."""
+    query = select(Run.counts).where(Run.project == project).order_by(Run.run_id.desc()).limit(RUNS_LOOKED_AT)
+    with db.session() as session:
+        return next((counts["trust"] for counts in session.scalars(query) if counts.get("trust")), {})
