@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ml_backend.doctor.findings import Finding, broken
 from ml_backend.doctor.own import checkpoints, database, encoder, redis_and_worker, web_process
 from ml_backend.doctor.studio import label_studio, project_findings
+from ml_backend.doctor.teachers import project_teacher, teachers
 from ml_backend.settings import Settings
 from ml_backend.store import projects
 
@@ -23,6 +24,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     db = yield from database(settings)
     yield from checkpoints(settings)
     yield from redis_and_worker(settings)
+    yield from teachers(settings)
     yield from web_process(settings)
     client = yield from label_studio(settings)
     if db is None or client is None:
@@ -32,3 +34,5 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield broken("projects", "no project is connected", "run: ale connect PROJECT_ID")
     for row in rows:
         yield from project_findings(settings, client, row)
+        if row.status == "connected":
+            yield from project_teacher(settings, row)

@@ -11,7 +11,7 @@ import redis
 from rq import Worker
 from sqlalchemy import text
 
-from ale.errors import AleError, UnknownName
+from ale.errors import AleError, ConfigurationError, MissingExtra, UnknownName
 from ale.io.encoder import EMBEDDED, embedded_folder
 from ml_backend.doctor.findings import Finding, broken, works
 from ml_backend.learning import build_learning
@@ -33,6 +33,12 @@ def encoder(settings: Settings) -> Iterator[Finding]:
             embedded_folder()
     except UnknownName as error:
         yield broken("settings", str(error), "set the variable to one of the known names, or unset it")
+        return
+    except MissingExtra as error:
+        yield broken("encoder", str(error), "run the command that it names, or unset ALE_ENCODER")
+        return
+    except ConfigurationError as error:
+        yield broken("settings", str(error), "change the variable that it names")
         return
     except AleError as error:
         yield broken(
