@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import redis
@@ -25,7 +26,7 @@ from ml_backend.opinions import opinion
 from ml_backend.questions import Wanted, wanted
 from ml_backend.settings import Settings
 from ml_backend.shots import current_shots
-from ml_backend.store import mirror, projects, replies, spend
+from ml_backend.store import batches, mirror, projects, replies, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task
 from ml_backend.teachers import NamedTeacher
@@ -143,12 +144,13 @@ class Teaching:
         question = replies.question_of(self.space)
         with (
             redis.Redis.from_url(self.redis_url, socket_timeout=5) as connection,
-            single_flight(connection, f"{entry.teacher.name}:{question}", "teach") as mine,
+            turn(connection, f"{entry.teacher.name}:{question}", over) as mine,
         ):
             if not mine:
                 return 0, 0, ""  # another worker asks this very question; its answers are ours too
             # Who had the lock before us may have asked since we looked.
             asked = replies.asked(self.db, entry.teacher.name, question)
+            asked |= batches.in_flight(self.db, entry.teacher.name)
             hashes = [h for h in entry.hashes if h not in asked][: self._most(over.seconds)]
             done = ask(
                 self.settings,
@@ -187,6 +189,17 @@ class Teaching:
         _, there = self.learning.cache.lookup([task.text_hash or "" for task in tasks])
         pool = [task for task, found in zip(tasks, there, strict=True) if found]
         return build_dataset(pool, mirror.all_annotations(self.db, self.project.key), self.space)
+
+
+@contextmanager
+def turn(connection: redis.Redis, what: str, over: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+    """Yields whether it is this process's turn; waits for it, since a killed worker's turn ends by itself."""
+    while True:
+        with single_flight(connection, what, "teach") as mine:
+            if mine or over():
+                yield mine
+                return
+        time.sleep(LOOK_S)
 
 
 class _Over:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ale.types import Abstention, Answer, Confidence, LabelSpace, Probs, Usage
@@ -107,24 +107,26 @@ def _keep(
         for start in range(0, len(hashes), CHUNK):
             chunk = hashes[start : start + CHUNK]
             known.update(session.scalars(select(Reply.text_hash).where(*mine, Reply.text_hash.in_(chunk))))
-        session.add_all(
-            Reply(
-                teacher=teacher,
-                question=question,
-                text_hash=text,
-                probs=None if answer.probs is None else [round(float(p), 6) for p in answer.probs],
-                abstention=answer.abstention,
-                prompt=answer.prompt,
-                confidence=answer.confidence,
-                unseen=answer.unseen,
-                prompt_tokens=answer.usage.prompt,
-                cached_tokens=answer.usage.cached,
-                completion_tokens=answer.usage.completion,
-                usd=usd(answer.usage),
-            )
+        rows = [
+            {
+                "teacher": teacher,
+                "question": question,
+                "text_hash": text,
+                "probs": None if answer.probs is None else [round(float(p), 6) for p in answer.probs],
+                "abstention": answer.abstention,
+                "prompt": answer.prompt,
+                "confidence": answer.confidence,
+                "unseen": answer.unseen,
+                "prompt_tokens": answer.usage.prompt,
+                "cached_tokens": answer.usage.cached,
+                "completion_tokens": answer.usage.completion,
+                "usd": usd(answer.usage),
+            }
             for text, answer in answers.items()
             if text not in known
-        )
+        ]
+        if rows:
+            session.execute(insert(Reply), rows)
         settle(session, project, settled)
 
 

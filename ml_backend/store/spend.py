@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -76,53 +78,47 @@ def reserve(
     """
     if 0 in (budget.tokens, budget.nano_usd):
         return None  # also for a call that is said to cost nothing
-    _ensure(db, project)
-    room = [Spend.project == project]
-    if budget.nano_usd is not None:
-        room.append(Spend.nano_usd + Spend.reserved_nano_usd + nano_usd <= budget.nano_usd)
-    if budget.tokens is not None:
-        room.append(Spend.tokens + Spend.reserved_tokens + tokens <= budget.tokens)
-    with db.session() as session:
-        taken = session.execute(
-            update(Spend)
-            .where(*room)
-            .values(
-                reserved_nano_usd=Spend.reserved_nano_usd + nano_usd,
-                reserved_tokens=Spend.reserved_tokens + tokens,
-            )
-        )
-        if taken.rowcount != 1:  # type: ignore[attr-defined]
-            return None
-        name = name or uuid.uuid4().hex
-        session.add(
-            Reservation(id=name, project=project, nano_usd=nano_usd, tokens=tokens, held_until=held_until)
-        )
-        return name
+    row = {
+        "id": name or uuid.uuid4().hex,
+        "project": project,
+        "nano_usd": nano_usd,
+        "tokens": tokens,
+        "held_until": held_until,
+    }
+    if _reserve(db, row, budget) or (_ensure(db, project) and _reserve(db, row, budget)):
+        return str(row["id"])
+    return None
 
 
-def settle(session: Session, project: str, calls: Iterable[Settled]) -> None:
+def settle(session: Session, project: str, calls: Collection[Settled]) -> None:
     """Count what answered calls cost; part of the caller's transaction.
 
     A reservation that was counted as lost meanwhile stays so: it was counted at its most.
     """
-    for call in calls:
-        taken = _take(session, call.id)
-        if taken is not None:
-            _count(session, project, taken, nano_usd=call.nano_usd, tokens=call.tokens)
+    if not calls:
+        return
+    taken = _take(session, [call.id for call in calls])
+    cost = [call for call in calls if call.id in taken]
+    _count(
+        session,
+        project,
+        taken.values(),
+        nano_usd=sum(call.nano_usd for call in cost),
+        tokens=sum(call.tokens for call in cost),
+        calls=len(cost),
+    )
 
 
 def release(db: Database, project: str, name: str) -> None:
     """The call surely cost nothing: its reservation goes."""
     with db.session() as session:
-        taken = _take(session, name)
-        if taken is not None:
-            _count(session, project, taken, nano_usd=0, tokens=0, calls=0)
+        _count(session, project, _take(session, [name]).values(), nano_usd=0, tokens=0, calls=0)
 
 
 def lose(db: Database, project: str, name: str) -> None:
     """The call's fate is unknown: its reservation is counted as spent, and as lost."""
     with db.session() as session:
-        _lose(session, project, name)
+        _lose(session, project, [name])
 
 
 def lose_abandoned(db: Database, project: str, now: datetime | None = None) -> int:
@@ -134,7 +130,8 @@ def lose_abandoned(db: Database, project: str, now: datetime | None = None) -> i
     )
     query = select(Reservation.id).where(Reservation.project == project, over)
     with db.session() as session:
-        return sum(_lose(session, project, name) for name in session.scalars(query).all())
+        names = session.scalars(query).all()
+        return _lose(session, project, names) if names else 0
 
 
 def spent(db: Database, project: str) -> Spent:
@@ -155,45 +152,72 @@ def spent(db: Database, project: str) -> Spent:
     )
 
 
-def _ensure(db: Database, project: str) -> None:
+def _reserve(db: Database, row: dict[str, Any], budget: Budget) -> bool:
+    """Whether there was room for it."""
+    room = [Spend.project == row["project"]]
+    if budget.nano_usd is not None:
+        room.append(Spend.nano_usd + Spend.reserved_nano_usd + row["nano_usd"] <= budget.nano_usd)
+    if budget.tokens is not None:
+        room.append(Spend.tokens + Spend.reserved_tokens + row["tokens"] <= budget.tokens)
     with db.session() as session:
-        there = session.get(Spend, project) is not None
-    if not there:
-        try:
-            with db.session() as session:
-                session.add(Spend(project=project))
-        except IntegrityError:
-            return  # another worker's first call; a project that is not there fails at the reservation
+        taken = session.execute(
+            update(Spend)
+            .where(*room)
+            .values(
+                reserved_nano_usd=Spend.reserved_nano_usd + row["nano_usd"],
+                reserved_tokens=Spend.reserved_tokens + row["tokens"],
+            )
+        )
+        if taken.rowcount != 1:  # type: ignore[attr-defined]
+            return False
+        session.execute(insert(Reservation), [row])
+        return True
 
 
-def _take(session: Session, name: str) -> tuple[int, int] | None:
-    """Remove a reservation; what it held, or None when somebody else has removed it."""
-    held = session.execute(
-        delete(Reservation).where(Reservation.id == name).returning(Reservation.nano_usd, Reservation.tokens)
-    ).one_or_none()
-    return None if held is None else (held.nano_usd, held.tokens)
+def _ensure(db: Database, project: str) -> bool:
+    """Give the project its row; whether it had none."""
+    with db.session() as session:
+        if session.get(Spend, project) is not None:
+            return False
+    with suppress(IntegrityError), db.session() as session:  # another worker's first call may be faster
+        session.add(Spend(project=project))
+    return True
 
 
-def _lose(session: Session, project: str, name: str) -> bool:
-    taken = _take(session, name)
-    if taken is None:
-        return False
-    nano_usd, tokens = taken
-    _count(session, project, taken, nano_usd=nano_usd, tokens=tokens)
+def _take(session: Session, names: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Remove reservations; what each held. Those that somebody else has removed are left out."""
+    rows = session.execute(
+        delete(Reservation)
+        .where(Reservation.id.in_(names))
+        .returning(Reservation.id, Reservation.nano_usd, Reservation.tokens)
+    )
+    return {row.id: (row.nano_usd, row.tokens) for row in rows}
+
+
+def _lose(session: Session, project: str, names: Collection[str]) -> int:
+    taken = _take(session, names)
+    nano_usd, tokens = sum(t[0] for t in taken.values()), sum(t[1] for t in taken.values())
+    _count(session, project, taken.values(), nano_usd=nano_usd, tokens=tokens, calls=len(taken))
     session.execute(
         update(Spend)
         .where(Spend.project == project)
         .values(
             lost_nano_usd=Spend.lost_nano_usd + nano_usd,
             lost_tokens=Spend.lost_tokens + tokens,
-            lost_calls=Spend.lost_calls + 1,
+            lost_calls=Spend.lost_calls + len(taken),
         )
     )
-    return True
+    return len(taken)
 
 
 def _count(
-    session: Session, project: str, taken: tuple[int, int], *, nano_usd: int, tokens: int, calls: int = 1
+    session: Session,
+    project: str,
+    taken: Collection[tuple[int, int]],
+    *,
+    nano_usd: int,
+    tokens: int,
+    calls: int,
 ) -> None:
     session.execute(
         update(Spend)
@@ -202,7 +226,7 @@ def _count(
             nano_usd=Spend.nano_usd + nano_usd,
             tokens=Spend.tokens + tokens,
             calls=Spend.calls + calls,
-            reserved_nano_usd=Spend.reserved_nano_usd - taken[0],
-            reserved_tokens=Spend.reserved_tokens - taken[1],
+            reserved_nano_usd=Spend.reserved_nano_usd - sum(held[0] for held in taken),
+            reserved_tokens=Spend.reserved_tokens - sum(held[1] for held in taken),
         )
     )
