@@ -25,7 +25,7 @@ def main(
 ) -> None:
     """Answer as OpenAI's and Azure OpenAI's endpoints do, from keywords or recorded answers. It is not GPT."""
     if profile not in PROFILES:
-        raise UnknownName("profile", profile, list(PROFILES))
+        raise typer.BadParameter(str(UnknownName("profile", profile, list(PROFILES))))
     policy: Policy = KeywordPolicy() if recorded is None else RecordedPolicy(_answers(recorded, text, label))
     with StandIn(
         policy, profile=PROFILES[profile], latency_s=latency_s, port=port, stage_s=stage_s
