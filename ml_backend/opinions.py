@@ -26,6 +26,9 @@ BEATEN_FROM = 50
 """Texts that people, teacher and student have all labelled; fewer would not carry a farewell."""
 
 
+FOLDS = 4
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
     """One teacher's calibrated answers, a row per text of the data set, and which texts it was asked about.
@@ -98,9 +101,10 @@ def _fused(answers: list[Probs], dataset: Dataset) -> Probs:
     human = np.full(len(dataset.tasks), -1, np.int64)
     human[dataset.labelled] = dataset.targets
     probs = fuse(answers, human).probs
-    groups = dataset.groups % 2  # equal texts stay together
-    for half in (0, 1):
-        rows = dataset.labelled[groups == half]
+    # Equal texts stay together; drawn, because the order of the texts may follow their labels.
+    drawn = np.random.default_rng(0).integers(0, FOLDS, size=len(dataset.tasks))
+    for fold in range(FOLDS):
+        rows = dataset.labelled[drawn[dataset.groups] == fold]
         if len(rows):
             hidden = human.copy()
             hidden[rows] = -1
