@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import publish_latency, web_latency
+from benchmarks import parse_replies, prompt_tokens, publish_latency, web_latency
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "web_latency": web_latency.main,
     "publish_latency": publish_latency.main,
+    "parse_replies": parse_replies.main,
+    "prompt_tokens": prompt_tokens.main,
 }
 
 

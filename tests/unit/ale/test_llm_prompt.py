@@ -65,6 +65,11 @@ def test_whatever_a_text_holds_it_is_data(text: str, shot: str, note: str) -> No
     assert shown["examples"][0]["label"] == "B"
 
 
+def test_other_scripts_are_not_escaped() -> None:
+    """An escape of six characters for each letter would cost several times the tokens."""
+    assert "привет 👋" in user(CODED, "привет 👋")
+
+
 def test_the_system_message_holds_what_annotators_read() -> None:
     """Instructions and hints, word for word; a label's name as a JSON string on one line."""
     told = PROMPT.system(CODED)
