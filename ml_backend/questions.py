@@ -46,6 +46,8 @@ def wanted(
         if not voice.teacher.paid:
             continue
         problem = _problem(project, voice.teacher)
+        # All but the last, the dear one, are asked about everything: else nobody could contradict anybody.
+        cheaper = found.voices[:place] if place == len(found.voices) - 1 else ()
         asked = {h for h, was in zip(dataset.hashes, voice.asked, strict=True) if was}
         hashes = (
             []
@@ -56,7 +58,7 @@ def wanted(
                 gold,
                 beliefs,
                 student=student,
-                only=_contested(dataset, found.voices[:place], beliefs if student else None),
+                only=_contested(dataset, cheaper, beliefs if student else None),
             )
         )
         entries.append(Wanted(voice.teacher, hashes, problem))
