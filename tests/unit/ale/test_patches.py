@@ -78,7 +78,7 @@ def test_gold_and_prompt_examples_never_meet() -> None:
     """Whatever is proposed or was shown or audited is not gold, and the reserved share is as set."""
     found = many(300)
     human = {one.text_hash: one.human for one in found}
-    proposed = {shown.text_hash for patch in propose(found, SPACE) for shown in patch.contrast}
+    proposed = {shown.text_hash for patch in propose(found, SPACE, examples=300) for shown in patch.contrast}
     gold = freeze_gold(human, proposed)
     assert proposed
     assert not proposed & set(gold.hashes)
