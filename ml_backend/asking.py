@@ -24,7 +24,7 @@ from ml_backend.capabilities import recall, remember
 from ml_backend.limiter import OVER, RedisLimiter
 from ml_backend.metering import SqlMeter, SqlThread
 from ml_backend.settings import Settings
-from ml_backend.store import replies
+from ml_backend.store import consents, replies
 from ml_backend.store.database import Database
 from ml_backend.teachers import NamedTeacher, budget_of, llm_options, price_of
 
@@ -65,6 +65,7 @@ def ask(
 
     Raises ConfigurationError for settings with which nothing can be asked.
     """
+    consents.remember(db, questions.project, teacher.name, questions.space)
     with redis.Redis.from_url(redis_url, socket_timeout=5) as connection:
         known = recall(connection, teacher.endpoint)
         asked, found = asyncio.run(_ask(settings, db, redis_url, teacher, questions, over, known))

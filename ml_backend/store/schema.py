@@ -361,3 +361,18 @@ class TunedModel(Base):
     made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+class AskedQuestion(Base):
+    """A question that a paid teacher was asked in a project. A changed hint or instruction is another question."""
+
+    __tablename__ = "asked_questions"
+
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), primary_key=True)
+    teacher: Mapped[str] = mapped_column(String(128), primary_key=True)
+    question: Mapped[str] = mapped_column(String(32), primary_key=True)
+    labels: Mapped[list[Any]] = mapped_column(default=list)
+    """In the order of the answers' probabilities, so that an older answer can be read."""
+    first_asked_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    agreed_at: Mapped[datetime | None]
+    """When somebody agreed by `ale teach --yes` to have the whole project asked; None = a sample at most."""
