@@ -168,6 +168,30 @@ def status(json_output: AsJson = False) -> None:
 
 
 @app.command()
+def teach(
+    project: ProjectId,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Only try it on so many texts. [20 for a new question]"),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Agree to pay, and ask all that is worth asking.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask anew what was answered to other few-shot examples.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Draws the sample; the same seed asks nothing twice.")] = 0,
+    json_output: AsJson = False,
+) -> None:
+    """See what a paid teacher says to a few texts and what all of them would cost; with --yes, ask them all."""
+    from ml_backend.settings import load_settings
+    from ml_backend.teach_command.run import Wish, run_teach
+
+    wish = Wish(sample, yes, again, seed, json_output)
+    raise typer.Exit(run_teach(load_settings(), project, wish))
+
+
+@app.command()
 def train(project: ProjectId) -> None:
     """Queue a learn run now, whether or not something changed."""
     from ml_backend.marks import connect_redis

@@ -96,7 +96,7 @@ def _learn(services: Services, connection: redis.Redis, row: Project, *, force: 
         learning=build_learning(services.settings),
         project=row,
         control=control,
-        space=_described(services, row, control, theirs),
+        space=described(services, row, control, theirs),
         fence=projects.next_fence(services.db, row.key),
     )
     outcome = recorded(run, theirs, force=force)
@@ -172,7 +172,7 @@ def same_project(client: LabelStudioClient, key: ProjectKey) -> Json:
     return theirs
 
 
-def _described(services: Services, row: Project, control: Control, theirs: Json) -> LabelSpace:
+def described(services: Services, row: Project, control: Control, theirs: Json) -> LabelSpace:
     """The label space with the project's own labelling instructions: what annotators read, teachers read."""
     text = plain_text(theirs.get("expert_instruction") or "")
     if text != row.instructions or theirs["title"] != row.title:

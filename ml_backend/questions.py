@@ -17,7 +17,7 @@ from ml_backend.opinions import Opinion, Voice
 from ml_backend.picking import contested, standing, worth_asking
 from ml_backend.settings import Settings
 from ml_backend.shots import is_gold, labelled_texts
-from ml_backend.store import versions
+from ml_backend.store import batches, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project
 from ml_backend.teachers import NamedTeacher
@@ -33,9 +33,18 @@ class Wanted:
 
 
 def wanted(
-    settings: Settings, db: Database, project: Project, dataset: Dataset, found: Opinion
+    settings: Settings,
+    db: Database,
+    project: Project,
+    dataset: Dataset,
+    found: Opinion,
+    *,
+    as_if_agreed: bool = False,
 ) -> list[Wanted]:
-    """One entry per paid teacher, in their order. Empty once the student beats them, if it is so set."""
+    """One entry per paid teacher, in their order. Empty once the student beats them, if it is so set.
+
+    `as_if_agreed`: what would be asked if somebody agreed to pay.
+    """
     paid = [voice.teacher for voice in found.voices if voice.teacher.paid]
     if not paid or (settings.stop_paying and project.teacher_beaten):
         return []
@@ -45,10 +54,11 @@ def wanted(
     for place, voice in enumerate(found.voices):
         if not voice.teacher.paid:
             continue
-        problem = _problem(project, voice.teacher)
+        problem = _problem(project, voice.teacher, agreed=as_if_agreed or project.paid_teacher)
         # All but the last, the dear one, are asked about everything: else nobody could contradict anybody.
         cheaper = found.voices[:place] if place == len(found.voices) - 1 else ()
         asked = {h for h, was in zip(dataset.hashes, voice.asked, strict=True) if was}
+        asked |= batches.in_flight(db, voice.teacher.name)  # on their way: not asked twice
         hashes = (
             []
             if problem
@@ -65,11 +75,11 @@ def wanted(
     return entries
 
 
-def _problem(project: Project, teacher: NamedTeacher) -> str:
-    if not project.paid_teacher:
+def _problem(project: Project, teacher: NamedTeacher, *, agreed: bool) -> str:
+    if not agreed:
         return (
             f"{teacher.name} costs money, and nobody has agreed to that for this project: "
-            f"run `ale connect {project.project_id}`"
+            f"run `ale teach {project.project_id}`"
         )
     return teacher.problem
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import redis
 
 from ale.errors import BudgetReached
+from ale.teachers.llm import ShotSet
 from ale.types import Example, LabelSpace
 from ml_backend.asking import Questions, ask
 from ml_backend.dataset import Dataset, build_dataset
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 256  # about a second of the embedded encoder on two cores
 ASK_S = 20.0
 """How long a step asks; a learn run that becomes due ends it earlier."""
+ASK_NOW_S = 300.0
+"""Somebody sits at a terminal and waits for a few answers, perhaps behind a worker's step."""
 ASK_WHILE_ENCODING_S = 2.0
 """While texts are left that have no embedding yet: without one they are not learnt from."""
 LOOK_S = 0.5
@@ -90,6 +93,35 @@ class Teaching:
             "project %s: encoded %d, answered %d, left %d", key, done.encoded, done.answered, done.left
         )
         return done
+
+    def remaining(self, *, as_if_agreed: bool = False) -> list[Wanted]:
+        """What is still worth asking of each paid teacher, as far as texts are encoded."""
+        dataset = self.dataset()
+        found = opinion(self.db, self.learning.teachers, self.space, dataset)
+        return wanted(self.settings, self.db, self.project, dataset, found, as_if_agreed=as_if_agreed)
+
+    def ask_now(self, teacher: NamedTeacher, hashes: Sequence[str]) -> tuple[int, str]:
+        """Ask a paid teacher about just these texts, whether or not the whole is agreed to: for a sample.
+
+        Texts that were settled, and why the others were not.
+        """
+        texts = mirror.texts(self.db, self.project.key, hashes)
+        self.learning.encoder.encode(list(texts.values()))
+        entry = Wanted(teacher, [h for h in hashes if h in texts], teacher.problem)
+        if not entry.hashes or entry.problem:
+            return 0, entry.problem
+        settled, _, problem = self._ask(entry, self.dataset(), _Over(ASK_NOW_S, self.wanted_elsewhere))
+        return settled, problem
+
+    def shots(self, teacher: NamedTeacher) -> ShotSet:
+        """The few-shot examples in force; made now if it is time for some."""
+        return current_shots(
+            self.db, self.project.key, teacher.name, self.space, self.dataset(), self.learning.cache
+        )
+
+    def dataset(self) -> Dataset:
+        """The texts that are encoded, and what people have said about them."""
+        return self._dataset([t for t in mirror.all_tasks(self.db, self.project.key) if t.text_hash])
 
     # -- what costs nothing --------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,3 +188,26 @@ def newest(db: Database, question: str, hashes: Sequence[str], n_labels: int) ->
                 }
             )
     return found
+
+
+def rows(db: Database, teacher: str, question: str, hashes: Sequence[str]) -> list[Reply]:
+    """The stored answers to these texts, abstentions too, with all that is known of them."""
+    found: list[Reply] = []
+    with db.session() as session:
+        for start in range(0, len(hashes), CHUNK):
+            chunk = hashes[start : start + CHUNK]
+            found += session.scalars(
+                select(Reply).where(
+                    Reply.teacher == teacher, Reply.question == question, Reply.text_hash.in_(chunk)
+                )
+            )
+    return found
+
+
+def put_back(db: Database, old: Sequence[Reply]) -> None:
+    """Answers that were forgotten, where there is no newer one."""
+    columns = [column.key for column in Reply.__table__.columns]
+    for row in old:
+        with suppress(IntegrityError), db.session() as session:
+            if session.get(Reply, (row.teacher, row.question, row.text_hash)) is None:
+                session.add(Reply(**{name: getattr(row, name) for name in columns}))

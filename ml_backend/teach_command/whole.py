@@ -1,0 +1,126 @@
+"""The whole pass at a terminal: step after step until nothing is left, in sight, and to be stopped at any point.
+
+The steps are the worker's own. Where a worker runs as well, they take turns: rate, budget, breaker and answers
+are shared, so that no text is paid twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from redis import RedisError
+
+from ml_backend.store import mirror, replies, spend
+from ml_backend.store.spend import Spent
+from ml_backend.store.tallies import tally
+from ml_backend.teach_command.again import ask_again, outdated
+from ml_backend.teach_command.ready import Ready
+
+LOOK_S = 0.25
+IDLE_STEPS = 3
+"""Steps in a row after which nothing has changed, and nobody says why: then it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Texts that are settled (answered or abstained on) of those that are worth asking, and what was spent."""
+
+    settled: int
+    left: int
+    abstained: int
+    spent: Spent
+
+    @property
+    def total(self) -> int:
+        """Settled and left."""
+        return self.settled + self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the pass ended. `problem` is why texts are left; empty when none is, or when somebody stopped it."""
+
+    progress: Progress
+    stopped: bool = False
+    problem: str = ""
+
+
+def run_whole(ready: Ready, tell: Callable[[Progress], None], *, again: bool = False) -> Ended:
+    """Ask all that is worth asking; `again`: first what another prompt has answered.
+
+    `tell` hears how far it is, a few times per second. Ctrl+C ends it as soon as the answers in flight are kept.
+    """
+    ready = ready.agree()
+    stopped = False
+    problem = ""
+    with ThreadPoolExecutor(1, thread_name_prefix="teach") as pool:
+        work = pool.submit(_work, ready, again=again)
+        try:
+            _watch(ready, work, tell)
+        except KeyboardInterrupt:
+            stopped = True
+            ready.stop.set()
+        problem = work.result()
+    with suppress(RedisError):  # the periodic look finds what is new, too
+        ready.services.marks.mark(ready.project.key)
+    found = _progress(ready, _left(ready))
+    tell(found)
+    return Ended(found, stopped, "" if stopped else problem)
+
+
+def _work(ready: Ready, *, again: bool) -> str:
+    """Ask until nothing is left or `stop` is set; why not all was asked."""
+    if again:
+        for teacher in ready.paid:
+            while not ready.stop.is_set() and (old := outdated(ready.teaching, teacher)):
+                settled, problem = ask_again(ready.teaching, teacher, old)
+                if problem or not settled:
+                    return problem or f"{teacher.name} does not answer; see `ale status`"
+    idle = 0
+    while not ready.stop.is_set():
+        before = _progress(ready, 0).settled
+        done = ready.now().teaching.step()
+        if done.problem:
+            return done.problem
+        if not done.left and not _left(ready):
+            return ""
+        moved = done.encoded or _progress(ready, 0).settled > before
+        idle = 0 if moved else idle + 1
+        if idle == IDLE_STEPS:
+            return "nothing was answered any more; see `ale status` and the worker's log"
+    return ""
+
+
+def _watch(ready: Ready, work: Future[str], tell: Callable[[Progress], None]) -> None:
+    """Tell how far it is until the work is done. What is left is counted anew only when something was settled."""
+    left, settled = _left(ready), -1
+    at_first = None
+    while not work.done():
+        now = _progress(ready, 0)
+        at_first = now.settled if at_first is None else at_first
+        if now.settled != settled:
+            settled = now.settled
+            tell(Progress(now.settled, max(0, left - (settled - at_first)), now.abstained, now.spent))
+        time.sleep(LOOK_S)
+
+
+def _left(ready: Ready) -> int:
+    """Texts that are still worth asking, and those that nobody can say it of before they are encoded."""
+    teaching = ready.now().teaching
+    asked = sum(len(entry.hashes) for entry in teaching.remaining())
+    tasks = mirror.all_tasks(teaching.db, teaching.project.key)
+    hashes = sorted({t.text_hash for t in tasks if t.text_hash and not t.is_labeled})
+    _, encoded = teaching.learning.cache.lookup(hashes)
+    return asked + int((~encoded).sum())
+
+
+def _progress(ready: Ready, left: int) -> Progress:
+    db, key = ready.services.db, ready.project.key
+    question = replies.question_of(ready.teaching.space)
+    counted = [tally(db, key, teacher.name, question) for teacher in ready.paid]
+    abstained = sum(sum(one.abstentions.values()) for one in counted)
+    return Progress(sum(one.answers for one in counted) + abstained, left, abstained, spend.spent(db, key))
