@@ -165,7 +165,7 @@ def count(db: Database, teacher: str, question: str) -> tuple[int, int]:
         silent = session.scalar(
             select(func.count())
             .select_from(Reply)
-            .where(Reply.teacher == teacher, Reply.question == question, Reply.probs.is_(None))
+            .where(Reply.teacher == teacher, Reply.question == question, Reply.abstention.is_not(None))
         )
         return int(total or 0) - int(silent or 0), int(silent or 0)
 

@@ -149,7 +149,7 @@ class Reply(Base):
     question: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Fingerprint of labels, hints and instructions."""
     text_hash: Mapped[str] = mapped_column(String(32), primary_key=True)
-    probs: Mapped[list[Any] | None] = mapped_column(JSON)
+    probs: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     abstention: Mapped[str | None] = mapped_column(String(32))
     answered_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     prompt: Mapped[str] = mapped_column(String(64), default="", server_default="")

@@ -32,7 +32,7 @@ db = Database(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 calls = 0
-while (name := spend.reserve(db, "a-project", 10_000_000, 100, Budget(usd=0.255))) is not None:
+while (name := spend.reserve(db, "a-project", 10_000_000, 100, Budget(usd=2.005))) is not None:
     calls += 1
     with db.session() as session:
         spend.settle(session, "a-project", [Settled(name, 10_000_000, 100)])
@@ -68,7 +68,7 @@ def metered(
 
 
 def test_four_processes_cannot_overspend_by_one_call(db: Database) -> None:
-    """25 calls of a cent fit into 25.5 cents: four workers at once make exactly 25 of them."""
+    """200 calls of a cent fit into 2.005 dollars: four workers at once make exactly 200 of them."""
     url = db.engine.url.render_as_string(hide_password=False)
     workers = [
         subprocess.Popen(
@@ -79,11 +79,16 @@ def test_four_processes_cannot_overspend_by_one_call(db: Database) -> None:
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "ready\n"
-    calls = [int(worker.communicate("go\n", timeout=60)[0]) for worker in workers]
-    assert sum(calls) == 25
+    for worker in workers:  # all at once, only then is anybody waited for
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    calls = [int(worker.communicate(timeout=60)[0]) for worker in workers]
+    assert sum(calls) == 200
     found = spend.spent(db, KEY)
-    assert (found.usd, found.calls, found.tokens) == (0.25, 25, 2500)
+    assert (found.usd, found.calls, found.tokens) == (2.0, 200, 20_000)
     assert (found.reserved_usd, found.lost_calls) == (0.0, 0)
+    assert sum(n > 0 for n in calls) > 1, "there was no race"
 
 
 @pytest.mark.parametrize(

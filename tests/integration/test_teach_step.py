@@ -208,6 +208,7 @@ def test_what_cannot_be_answered_is_an_abstention_with_its_reason(
     (teacher,) = encoded(paying, names).teachers
     question = replies.question_of(SPACE)
     assert replies.abstentions(db, teacher.name, question) == {"refusal": 1, "unknown_label": 1}
+    assert replies.count(db, teacher.name, question) == (6, 2)
 
 
 def test_a_teacher_without_a_key_is_off_in_sight(settings: Settings, db: Database) -> None:
