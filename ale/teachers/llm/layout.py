@@ -43,9 +43,9 @@ class Layout:
         """The same with several texts per question, each with an id."""
         return replace(self, batch=True)
 
-    def answer(self, label: int) -> dict[str, Any]:
-        """The JSON of an answer, as an example shows it."""
-        return {"label": self.words[label], **({"confidence": 0.95} if self.states_confidence else {})}
+    def answer(self, label: int) -> dict[str, str]:
+        """The JSON of an answer that people have given: they state no confidence."""
+        return {"label": self.words[label]}
 
     @property
     def schema(self) -> dict[str, Any]:
