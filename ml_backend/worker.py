@@ -91,9 +91,9 @@ class TimerProcess:
         return subprocess.Popen([sys.executable, "-m", "ml_backend.timer"])
 
 
-def preload() -> None:
+def preload(*more: str) -> None:
     """Import what jobs need; what is not installed is named by the job that needs it."""
-    for name in (*PRELOAD, *PRELOAD_DEEP):
+    for name in (*PRELOAD, *PRELOAD_DEEP, *more):
         try:
             importlib.import_module(name)
         except ImportError as error:
@@ -107,9 +107,9 @@ def run_worker(settings: Settings) -> None:
         raise ConfigurationError(
             "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
         )
-    build_learning(settings)
+    paid = any(teacher.paid for teacher in build_learning(settings).teachers)
     os.nice(NICE)
-    preload()
+    preload(*(["openai"] if paid else []))
     worker = RqWorker(settings)
     try:
         worker.work(logging_level="WARNING")

@@ -15,16 +15,20 @@ from ale.io.chat.probe import QUESTION
 from ale.text import text_hash
 from ale.types import Confidence
 from ml_backend import jobs
+from ml_backend.identity import ProjectKey
 from ml_backend.limiter import breaker
 from ml_backend.lock import single_flight
 from ml_backend.marks import connect_redis
+from ml_backend.predict import predict
 from ml_backend.settings import Settings
 from ml_backend.standin import NO_LOGPROBS, Script, StandIn, always, on_calls, rate_limit, share
 from ml_backend.store import projects, replies, spend
 from ml_backend.store.database import Database
+from ml_backend.store.schema import Project
 from ml_backend.wiring import Services
 from tests.conftest import wait_until
 from tests.integration.teaching import (
+    CONFIG,
     KEY,
     LOOP,
     SPACE,
@@ -331,3 +335,35 @@ def test_a_job_ends_its_chain_when_the_teacher_cannot_go_on(
     assert jobs.teach_project(KEY) == "0 answers, 0 left"
     assert KEY not in services.marks.pending()
     assert len(server.calls) == 1
+
+
+def test_predict_never_asks_a_paid_teacher(
+    settings: Settings, services: Services, endpoint: Callable[..., StandIn]
+) -> None:
+    """An annotator waits for it: it gives stored answers, and an empty slot for the others."""
+    names = texts(4)
+    server = endpoint(names)
+    key = ProjectKey.from_uid(settings.label_studio_url, "1.1")
+    assert key is not None
+    paying = with_teacher(settings, server)
+    add_project(services.db, names)
+    with services.db.session() as session:
+        session.merge(
+            Project(
+                key=str(key),
+                server=key.server,
+                project_id=1,
+                created_at=1,
+                status="connected",
+                paid_teacher=True,
+                label_config=CONFIG,
+                instructions=SPACE.instructions,
+            )
+        )
+    (teacher,) = encoded(paying, names).teachers
+    said = {text_hash(names[0]): np.array([0.25, 0.75])}
+    replies.save(services.db, teacher.name, replies.question_of(SPACE), said)
+    tasks = [{"id": i, "data": {"text": text}} for i, text in enumerate(names)]
+    slots = predict(replace(services, settings=paying), "1.1", CONFIG, tasks)
+    assert [bool(slot) for slot in slots] == [True, False, False, False]
+    assert len(server.calls) == 0
