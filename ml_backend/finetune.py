@@ -236,17 +236,19 @@ class FineTuning:
         A job that failed costs nothing; of one that was cancelled it is not known unless the provider says it.
         """
         key = self.project.key
-        if tokens is None:
-            finish = spend.lose if state == "cancelled" else spend.release
-            finish(self.db, key, tuned.reservation)
-        elif tuned.tokens:
-            values["usd"] = None if tuned.usd is None else tuned.usd * tokens / tuned.tokens
-            values["tokens"] = tokens
+        unknown = tokens is None and state == "cancelled"
+        if unknown:
+            spend.lose(self.db, key, tuned.reservation)
+        else:
+            per_token = 0.0 if tuned.usd is None else tuned.usd / max(1, tuned.tokens)
+            values |= {"tokens": tokens or 0, "usd": None if tuned.usd is None else per_token * (tokens or 0)}
         with self.db.session() as session:
             tunings.change_in(session, tuned, state=state, ended_at=datetime.now(UTC), **values)
             if tokens is not None:
                 nano_usd = math.ceil((tuned.usd or 0.0) * NANO)
                 spend.settle(session, key, [Settled(tuned.reservation, nano_usd, tokens)])
+        if tokens is None:
+            spend.release(self.db, key, tuned.reservation)  # nothing is left of one that was lost
         logger.info("project %s: fine-tuning job %s: %s", key, tuned.job_id or "(none)", state)
 
 

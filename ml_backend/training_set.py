@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ale.chat import Message
@@ -65,8 +65,8 @@ class TrainingSet:
     file: with several labels, set aside as ground truth, or doubted.
     """
 
-    train: str
-    validation: str
+    train: str = field(repr=False)
+    validation: str = field(repr=False)
     examples: int
     validating: int
     base: str

@@ -68,7 +68,7 @@ class Account:
         self._url = spec.url or ("" if self.azure else OPENAI_URL)
         if self.azure and not spec.api_version:
             raise ConfigurationError("Azure OpenAI needs an API version: set OPENAI_API_VERSION")
-        self._place = f"{spec.provider} at {host_of(self._url)}"
+        self.place = f"{spec.provider} at {host_of(self._url)}"
         self.patience = patience
 
     def ask(self, call: Call, *, again: bool = True) -> Json:
@@ -79,7 +79,7 @@ class Account:
         except ValueError:
             data = None
         if not isinstance(data, Mapping):
-            raise not_an_api(self._place)
+            raise not_an_api(self.place)
         return data
 
     def rows(self, page: Callable[[dict[str, Any]], Call]) -> Iterator[Json]:
@@ -100,13 +100,13 @@ class Account:
                 file=(name, content), purpose=purpose, timeout=UPLOAD_S
             )
         )
-        file_id = identity(file, self._place)
+        file_id = identity(file, self.place)
         while file.get("status") in _TAKING_IN:
             file = self.ask(lambda client: client.files.with_raw_response.retrieve(file_id))
             if file.get("status") in _TAKING_IN:
                 self.patience.sleep(self.patience.poll_s)
         if file.get("status") == "error":
-            raise TeacherRefused(f"{self._place} cannot use the file {name}", reason="bad_request")
+            raise TeacherRefused(f"{self.place} cannot use the file {name}", reason="bad_request")
         return file_id
 
     def find_file(self, name: str, purpose: str) -> str | None:
@@ -126,7 +126,7 @@ class Account:
 
     def identity(self, made: Json) -> str:
         """The id of what was made; raises TeacherUnavailable where there is none."""
-        return identity(made, self._place)
+        return identity(made, self.place)
 
     def _bytes(self, call: Call, *, again: bool) -> bytes:
         retrying = Retrying(
@@ -145,7 +145,7 @@ class Account:
         try:
             return bytes(call(self._client).content)
         except openai.APIError as error:
-            fault = from_exception(error, self._place)
+            fault = from_exception(error, self.place)
         raise fault  # outside of the `except`: the original's text holds what the provider echoes
 
     @cached_property

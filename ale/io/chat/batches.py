@@ -107,11 +107,11 @@ class Batches:
             self.account.ask(lambda client: client.batches.with_raw_response.retrieve(batch_id))
         )
 
-    def replies(self, state: BatchState, place: str) -> Iterator[Line]:
+    def lines(self, state: BatchState) -> Iterator[Line]:
         """What is there, of an ended batch: complete, or what was ready when it expired or was cancelled."""
         for file_id in (state.output, state.errors):
             if file_id is not None:
-                yield from read_lines(self.account.content(file_id), place)
+                yield from read_lines(self.account.content(file_id), self.account.place)
 
     def _state(self, row: Json) -> BatchState:
         counts = row.get("request_counts")
