@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import parse_replies, prompt_tokens, publish_latency, web_latency
+from benchmarks import parse_replies, prompt_tokens, publish_latency, teach_throughput, web_latency
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "web_latency": web_latency.main,
     "publish_latency": publish_latency.main,
     "parse_replies": parse_replies.main,
     "prompt_tokens": prompt_tokens.main,
+    "teach_throughput": teach_throughput.main,
 }
 
 

@@ -22,6 +22,8 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import Reservation, Spend
 
 NANO = 1_000_000_000
+NOTHING_LOADED = {"synchronize_session": False}
+"""No row stands in the session's memory that an UPDATE would have to be followed in."""
 DEAD_AFTER = timedelta(minutes=20)
 """A job is ended after 15 minutes: a reservation that is older belongs to nobody any more."""
 
@@ -166,7 +168,8 @@ def _reserve(db: Database, row: dict[str, Any], budget: Budget) -> bool:
             .values(
                 reserved_nano_usd=Spend.reserved_nano_usd + row["nano_usd"],
                 reserved_tokens=Spend.reserved_tokens + row["tokens"],
-            )
+            ),
+            execution_options=NOTHING_LOADED,
         )
         if taken.rowcount != 1:  # type: ignore[attr-defined]
             return False
@@ -189,7 +192,8 @@ def _take(session: Session, names: Collection[str]) -> dict[str, tuple[int, int]
     rows = session.execute(
         delete(Reservation)
         .where(Reservation.id.in_(names))
-        .returning(Reservation.id, Reservation.nano_usd, Reservation.tokens)
+        .returning(Reservation.id, Reservation.nano_usd, Reservation.tokens),
+        execution_options=NOTHING_LOADED,
     )
     return {row.id: (row.nano_usd, row.tokens) for row in rows}
 
@@ -205,7 +209,8 @@ def _lose(session: Session, project: str, names: Collection[str]) -> int:
             lost_nano_usd=Spend.lost_nano_usd + nano_usd,
             lost_tokens=Spend.lost_tokens + tokens,
             lost_calls=Spend.lost_calls + len(taken),
-        )
+        ),
+        execution_options=NOTHING_LOADED,
     )
     return len(taken)
 
@@ -228,5 +233,6 @@ def _count(
             calls=Spend.calls + calls,
             reserved_nano_usd=Spend.reserved_nano_usd - sum(held[0] for held in taken),
             reserved_tokens=Spend.reserved_tokens - sum(held[1] for held in taken),
-        )
+        ),
+        execution_options=NOTHING_LOADED,
     )
