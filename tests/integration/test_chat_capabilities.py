@@ -10,7 +10,8 @@ import pytest
 
 from ale.chat import Capabilities, ChatReply, ChatRequest
 from ale.errors import TeacherRefused
-from ale.io.chat.probe import Dialect, probe
+from ale.io.chat.faults import ParameterRefused
+from ale.io.chat.probe import QUESTION, Dialect, probe
 from ml_backend.standin import (
     FULL,
     LOGPROBS_REFUSED,
@@ -105,6 +106,33 @@ def test_many_refused_at_once_probe_again_once() -> None:
 
         asyncio.run(many())
         assert len(standin.calls) == 8 + 4 + 8  # refused; limit, temperature, logprobs and the one that works
+
+
+def test_late_refusal_does_not_probe_again() -> None:
+    """A question that was sent before a new probe and is refused after it takes what that one has found."""
+    probes = 0
+
+    async def run() -> None:
+        late = asyncio.Event()
+
+        async def send(request: ChatRequest, can: Capabilities) -> ChatReply:
+            nonlocal probes
+            probes += request is QUESTION
+            if can.logprobs:
+                if request.messages[-1].content == "late":
+                    await late.wait()
+                raise ParameterRefused("no", "logprobs")
+            return ChatReply('{"label": "A"}')
+
+        dialect = Dialect(send, FULL_POWER, known=FULL_POWER)
+        slow = asyncio.create_task(dialect.complete(question("late")))
+        await asyncio.sleep(0)
+        await dialect.complete(question("first"))
+        late.set()
+        await slow
+
+    asyncio.run(run())
+    assert probes == 2  # one that is refused, one that works
 
 
 def test_schema_that_only_the_question_breaks_falls_back() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import logging
 import traceback
@@ -16,6 +18,7 @@ from ale.io.chat.openai_chat import OpenAIChat
 from ale.types import Usage
 from ml_backend.standin import Script, StandIn, always, error, hang, on_calls, rate_limit
 from ml_backend.standin.behaviours import Behaviour
+from ml_backend.standin.errors import ApiError
 from tests.integration.chats import (
     FULL_POWER,
     KEY,
@@ -25,6 +28,7 @@ from tests.integration.chats import (
     Maker,
     Polite,
     openai_chat,
+    question,
 )
 
 each_endpoint = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -51,7 +55,9 @@ TRANSIENT: dict[str, tuple[Behaviour | str, str, bool]] = {
     "closed": ("closed", "interrupted", True),
     "html": ("html", "not_an_api", True),
 }
+ECHO = ApiError(500, f"cannot serve {TEXT} to {KEY}", param=TEXT, code=KEY)
 BAD: dict[str, Behaviour | str] = {
+    "echo": Behaviour("echo", refuse=ECHO),
     **{name: name for name in (*REFUSED, "content_filter_both")},
     **{name: behaviour for name, (behaviour, _, _) in TRANSIENT.items()},
 }
@@ -133,7 +139,8 @@ def test_answers_that_are_none_are_passed_on(make: Maker, behaviour: str, finish
 
 def test_question_beyond_the_context_is_cut_off() -> None:
     """A question that is too long reads as an answer without room; it costs nothing, and others are asked."""
-    with StandIn(POLICY, script=Script(on_calls([1], refusing(400, "context_length_exceeded")))) as standin:
+    too_long = Behaviour("too_long", refuse=ApiError(400, "no", code="context_length_exceeded"))
+    with StandIn(POLICY, script=Script(on_calls([1], too_long))) as standin:
         polite = Polite(openai_chat(standin, known=FULL_POWER))
         assert polite.ask().finish_reason == "length"
         assert polite.meter.tokens == 0
@@ -150,6 +157,36 @@ def test_hanging_server_meets_the_deadline(make: Maker) -> None:
         assert caught.value.reason == "timeout"
         assert len(standin.calls) == 2
         assert polite.meter.tokens > 0
+
+
+def test_dripping_server_meets_the_deadline() -> None:
+    """A server that sends a byte now and then, and so never lets a read time out, is left at the deadline."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n")
+        try:
+            while True:
+                writer.write(b" ")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        if not await reader.read(65536):
+                            break  # the client has left
+        finally:
+            writer.close()
+            left.set()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(drip, "127.0.0.1") as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            try:
+                await OpenAIChat("m", KEY, url, known=FULL_POWER, timeout_s=0.3).complete(question())
+            finally:
+                await left.wait()
+
+    left = asyncio.Event()
+    with pytest.raises(TeacherUnavailable) as caught:
+        asyncio.run(ask())
+    assert caught.value.reason == "timeout"
 
 
 @pytest.mark.parametrize(
@@ -215,10 +252,3 @@ def test_retry_after_in_all_its_forms() -> None:
     assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}) == 0
     for nonsense in ("", "soon", "nan", "inf", "-3"):
         assert retry_after({"retry-after": nonsense}) is None
-
-
-def refusing(status: int, code: str) -> Behaviour:
-    """A behaviour that the stand-in does not name."""
-    from ml_backend.standin.errors import ApiError
-
-    return Behaviour(code, refuse=ApiError(status, "no", code=code))

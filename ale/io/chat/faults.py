@@ -38,8 +38,10 @@ PARAMETERS = {
 }
 """What we may send, as providers name it, and which capability it belongs to."""
 
-QUOTABLE = re.compile(r"[\w.\[\]-]{1,60}")
-"""What may be quoted of a provider's error: a word that looks like a code or a parameter."""
+QUOTABLE = re.compile(r"[A-Za-z_]{3,40}")
+"""What may be quoted of a provider's error: a word that looks like a code. No digits and no dashes, of which
+keys are made: providers echo keys and prompts in any field.
+"""
 
 _FILTER_CODES = {"content_filter", "responsibleaipolicyviolation", "content_policy_violation"}
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"}
@@ -88,8 +90,8 @@ class _Refusal:
 
     @property
     def quotable(self) -> str:
-        """Its codes and parameter, where they look like such."""
-        words = [word for word in (*sorted(self.codes), self.param) if QUOTABLE.fullmatch(word)]
+        """Its codes, where they look like such."""
+        words = [code for code in sorted(self.codes) if QUOTABLE.fullmatch(code)]
         return f" ({', '.join(words)})" if words else ""
 
     @property
@@ -113,7 +115,8 @@ def from_response(status: int, body: object, headers: Mapping[str, str], place: 
     if status == 402 or refusal.codes & _QUOTA_CODES:
         return TeacherRefused(f"{said}: the quota is used up; check plan and billing", reason=_QUOTA)
     if status in {400, 422} or (status in {403, 501} and refusal.parameter):
-        return ParameterRefused(f"{said}: it does not take what was asked", refusal.parameter)
+        what = refusal.parameter or "the request as it is"
+        return ParameterRefused(f"{said}: it does not take {what}", refusal.parameter)
     if status in _REFUSED:
         reason, advice = _REFUSED[status]
         return TeacherRefused(f"{said}: {advice}", reason=reason)

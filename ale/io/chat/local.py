@@ -100,9 +100,8 @@ class LocalLimiter:
         with self._lock:
             now = self._clock()
             if self._in_a_row >= self._failures:
-                self._open_until = (
-                    now + self._open_s
-                )  # this call is the trial; the next waits for its outcome
+                # This call is the trial; the next waits for its outcome.
+                self._open_until = now + self._open_s
             waits = [self._paused_until - now]
             waits += [] if self._requests is None else [self._requests.take(1, now)]
             waits += [] if self._tokens is None else [self._tokens.take(tokens, now)]
