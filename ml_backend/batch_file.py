@@ -23,6 +23,8 @@ class BatchFile:
     hashes: list[str]
     tokens: int
     nano_usd: int
+    took_all_room: bool
+    """The budget ended it, so that there is no point in another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,15 @@ def build_file(
     """
     lines: list[bytes] = []
     hashes: list[str] = []
-    most, size = Usage(), 0
+    most, size, took_all_room = Usage(), 0, False
     for example, request in questions:
         line = provider.line(example.text_hash, request, can)
         prompt = prompt_tokens(request, counter if counter.exact else upper_bound)
         grown = most + Usage(prompt, 0, request.max_tokens)
-        if not room.holds(grown):
-            break
         if len(lines) == most_lines or size + len(line) > MAX_BYTES:
+            break
+        took_all_room = not room.holds(grown)
+        if took_all_room:
             break
         lines.append(line)
         hashes.append(example.text_hash)
@@ -94,4 +97,4 @@ def build_file(
             "the project's budget has no room for a batch: raise ALE_BUDGET_USD or ALE_BUDGET_TOKENS",
             reason="budget_reached",
         )
-    return BatchFile(b"".join(lines), hashes, most.total, room.nano_usd_of(most))
+    return BatchFile(b"".join(lines), hashes, most.total, room.nano_usd_of(most), took_all_room)

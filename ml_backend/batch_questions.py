@@ -28,8 +28,9 @@ from ml_backend.teachers import NamedTeacher, llm_options
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Texts with the questions about them, most useful first, made one by one as they are taken."""
+    """So many texts with the questions about them, most useful first, made one by one as they are taken."""
 
+    texts: int
     questions: Iterator[tuple[Example, ChatRequest]]
     can: Capabilities
     prompt: str
@@ -74,7 +75,7 @@ class BatchQuestions:
         counter = token_counter(chat.model)
         asker = LLMTeacher(chat, options, self.teacher.prompt, told.shots, counter)
         questions = asker.questions(told.examples, self.space, can, told.vectors)
-        return Found(questions, can, asker.prompt_fingerprint(self.space), counter)
+        return Found(len(told.examples), questions, can, asker.prompt_fingerprint(self.space), counter)
 
     @property
     def _question(self) -> str:

@@ -73,15 +73,19 @@ class Batching:
             while not done.problem:
                 batch = batches.find_open(self.db, self.project.key, teacher.name)
                 if batch is None:
-                    batch = self._sent(provider, teacher, seen)
+                    batch, over_budget = self._sent(provider, teacher, seen)
                     if batch is None:
                         break
+                    done += Batched(left={"budget_reached": over_budget} if over_budget else {})
                 elif batch.state == "preparing" and not self._uploaded_before(provider, batch):
                     self._forget(batch)
                     continue
                 state = self._followed(provider, batch)
                 done += keep_answers(self.settings, self.db, teacher, batch, state, provider.lines(state))
-                seen |= set(batch.texts)
+                if done.left.get("budget_reached"):
+                    break
+                if batch.question == replies.question_of(self.space):
+                    seen |= set(batch.texts)
         return done
 
     def _teacher(self) -> tuple[NamedTeacher, ChatSpec]:
@@ -97,37 +101,37 @@ class Batching:
 
     # -- before anything is started ------------------------------------------------------------------
 
-    def _sent(self, provider: Batches, teacher: NamedTeacher, seen: set[str]) -> Batch | None:
-        """A new batch, written down, paid for and uploaded; None when there is nothing (more) to ask."""
+    def _sent(self, provider: Batches, teacher: NamedTeacher, seen: set[str]) -> tuple[Batch | None, int]:
+        """A new batch, written down, paid for and uploaded, and how many texts the budget left out of it.
+
+        None when there is nothing (more) to ask.
+        """
         made = self._prepared(provider, teacher, seen)
         if made is None:
-            return None
-        batch, content = made
+            return None, 0
+        batch, file, texts = made
         self.tell(batch, None)
-        file_id = provider.account.upload(_name(batch), content, "batch")
+        file_id = provider.account.upload(_name(batch), file.content, "batch")
         batches.change(self.db, batch, file_id=file_id)
-        return batch
+        return batch, texts - len(file.hashes) if file.took_all_room else 0
 
     def _prepared(
         self, provider: Batches, teacher: NamedTeacher, seen: set[str]
-    ) -> tuple[Batch, bytes] | None:
+    ) -> tuple[Batch, BatchFile, int] | None:
         """While nobody else asks this teacher: who comes next sees that these texts are being asked."""
         question = replies.question_of(self.space)
+        asker = BatchQuestions(
+            self.settings, self.db, self.redis_url, self.learning, self.project, self.space, teacher
+        )
         with (
             redis.Redis.from_url(self.redis_url, socket_timeout=5) as connection,
             turn(connection, f"{teacher.name}:{question}"),
         ):
-            questions = BatchQuestions(
-                self.settings, self.db, self.redis_url, self.learning, self.project, self.space, teacher
-            )
-            found = questions.find(connection, seen)
+            found = asker.find(connection, seen)
             if found is None:
                 return None
-            room = Room.of(
-                budget_of(self.settings),
-                spend.spent(self.db, self.project.key),
-                price_of(self.settings, teacher),
-            )
+            spent = spend.spent(self.db, self.project.key)
+            room = Room.of(budget_of(self.settings), spent, price_of(self.settings, teacher))
             file = build_file(provider, found.questions, found.can, room, found.counter, self.most)
             batch = Batch(
                 id=uuid.uuid4().hex,
@@ -143,7 +147,7 @@ class Batching:
             )
             batches.add(self.db, batch)
             self._reserve(batch, file)
-            return batch, file.content
+            return batch, file, found.texts
 
     def _reserve(self, batch: Batch, file: BatchFile) -> None:
         budget, until = budget_of(self.settings), datetime.now(UTC) + HELD
