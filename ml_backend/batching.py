@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import redis
 
@@ -27,16 +27,13 @@ from ml_backend.batch_questions import BatchQuestions
 from ml_backend.learning import Learning
 from ml_backend.only_one import only_one
 from ml_backend.settings import Settings
-from ml_backend.store import batches, replies, spend
+from ml_backend.store import batches, consents, replies, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch, Project
 from ml_backend.teach import turn
 from ml_backend.teachers import NamedTeacher, budget_of, price_of
 
 logger = logging.getLogger(__name__)
-
-HELD = timedelta(days=3)
-"""How long a batch's money stays set aside when nobody looks at it any more: its window is a day."""
 
 Tell = Callable[[Batch, BatchState | None], None]
 """Called at each step, and at each look at the batch."""
@@ -145,12 +142,13 @@ class Batching:
                 state="preparing",
                 reservation=uuid.uuid4().hex,
             )
+            consents.remember(self.db, self.project.key, teacher.name, self.space)
             batches.add(self.db, batch)
             self._reserve(batch, file)
             return batch, file, found.texts
 
     def _reserve(self, batch: Batch, file: BatchFile) -> None:
-        budget, until = budget_of(self.settings), datetime.now(UTC) + HELD
+        budget, until = budget_of(self.settings), datetime.now(UTC) + batches.HELD
         what = (self.project.key, file.nano_usd, file.tokens, budget)
         if spend.reserve(self.db, *what, name=batch.reservation, held_until=until) is None:
             batches.forget(self.db, batch)

@@ -11,7 +11,7 @@ import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ale.errors import BudgetReached, ConfigurationError, TeacherRefused, TeacherUnavailable
 from ale.io.chat.account import Account, Patience
@@ -28,9 +28,6 @@ from ml_backend.teachers import budget_of, resolve_teachers
 from ml_backend.training_set import TrainingSet, training_set, tunable
 
 logger = logging.getLogger(__name__)
-
-HELD = timedelta(days=14)
-"""How long the money of a job stays set aside that nobody looks at any more; then it is counted as spent."""
 
 Tell = Callable[[TunedModel, JobState | None], None]
 """Called at each step, and at each look at the job."""
@@ -148,7 +145,7 @@ class FineTuning:
             tokens,
             budget,
             name=tuned.reservation,
-            held_until=datetime.now(UTC) + HELD,
+            held_until=datetime.now(UTC) + tunings.HELD,
         )
         if name is None:
             cost = "" if usd is None else f" (up to {usd:.2f} USD)"

@@ -24,7 +24,7 @@ from ml_backend.redis_server import resolve_redis_url
 from ml_backend.review_flags import SHOWN_PER_RUN
 from ml_backend.runs import recorded
 from ml_backend.settings import load_settings
-from ml_backend.store import mirror, projects, versions
+from ml_backend.store import batches, mirror, projects, versions
 from ml_backend.store.schema import Project
 from ml_backend.teach import Teaching
 from ml_backend.wiring import Services, build_services
@@ -103,7 +103,7 @@ def _learn(services: Services, connection: redis.Redis, row: Project, *, force: 
     services.marks.count(f"learn:{outcome}")
     if run.counts.get("flags_written", 0) >= SHOWN_PER_RUN:
         services.marks.mark(row.key)  # more are waiting
-    if run.teach_more:
+    if run.teach_more or batches.are_open(services.db, row.key):
         enqueue_chain(connection, TEACH, row.key)
     enqueue_chain(connection, CLEAN, row.key)
     return outcome

@@ -20,6 +20,7 @@ from ale.errors import BudgetReached
 from ale.teachers.llm import ShotSet
 from ale.types import Example, LabelSpace
 from ml_backend.asking import Questions, ask
+from ml_backend.batch_collect import collect_batches
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.learning import Learning
 from ml_backend.lock import single_flight
@@ -76,6 +77,7 @@ class Teaching:
         spend.lose_abandoned(db, key)
         tasks = [task for task in mirror.all_tasks(db, key) if task.text_hash is not None]
         encoded, answered, left = self._chunk(tasks)
+        answered += collect_batches(self.settings, db, self.learning, key)
         asked, more, problem = 0, 0, ""
         if any(teacher.paid for teacher in self.learning.teachers):
             asked, more, problem = self._pay(tasks, ASK_WHILE_ENCODING_S if left else ASK_S)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session, load_only
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnExpressionArgument, delete, select, update
+from sqlalchemy.orm import Session
 
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch
 
 OPEN = ("preparing", "starting", "running")
+
+HELD = timedelta(days=3)
+"""After so long nothing of a batch comes back any more (its window is a day): its money counts as spent, and its
+texts may be asked again.
+"""
 
 
 def add(db: Database, batch: Batch) -> None:
@@ -40,7 +47,7 @@ def find_open(db: Database, project: str, teacher: str) -> Batch | None:
     """The oldest batch that a teacher has not answered yet; None without one."""
     query = (
         select(Batch)
-        .where(Batch.project == project, Batch.teacher == teacher, Batch.state.in_(OPEN))
+        .where(Batch.project == project, Batch.teacher == teacher, *_is_open())
         .order_by(Batch.made_at)
         .limit(1)
     )
@@ -48,10 +55,19 @@ def find_open(db: Database, project: str, teacher: str) -> Batch | None:
         return session.scalars(query).first()
 
 
+def are_open(db: Database, project: str) -> bool:
+    """Whether answers are still to come."""
+    query = select(Batch.id).where(Batch.project == project, *_is_open()).limit(1)
+    with db.session() as session:
+        return session.scalar(query) is not None
+
+
 def in_flight(db: Database, teacher: str) -> set[str]:
     """Hashes of the texts that this teacher is being asked about in files, whatever the project."""
-    query = (
-        select(Batch).where(Batch.teacher == teacher, Batch.state.in_(OPEN)).options(load_only(Batch.texts))
-    )
+    query = select(Batch.texts).where(Batch.teacher == teacher, *_is_open())
     with db.session() as session:
-        return {str(text) for batch in session.scalars(query) for text in batch.texts}
+        return {str(text) for texts in session.scalars(query) for text in texts}
+
+
+def _is_open() -> tuple[ColumnExpressionArgument[bool], ...]:
+    return Batch.state.in_(OPEN), Batch.made_at > datetime.now(UTC) - HELD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -11,6 +12,9 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import TunedModel
 
 OPEN = ("preparing", "starting", "running")
+
+HELD = timedelta(days=14)
+"""How long a job may take that nobody looks at: after it its money counts as spent, and another may be started."""
 
 
 def add(db: Database, tuned: TunedModel) -> None:
@@ -47,7 +51,8 @@ def every(db: Database, project: str) -> Sequence[TunedModel]:
 
 def find_open(db: Database, project: str) -> TunedModel | None:
     """The job that has not come to its end yet; None without one."""
-    return next((tuned for tuned in every(db, project) if tuned.state in OPEN), None)
+    since = datetime.now(UTC) - HELD
+    return next((t for t in every(db, project) if t.state in OPEN and t.made_at > since), None)
 
 
 def find_teacher(db: Database, teacher: str) -> TunedModel | None:

@@ -144,6 +144,25 @@ def test_a_pool_is_answered_by_one_file_at_half_the_price(anywhere: Here) -> Non
     assert len(anywhere.standin.calls.paid()) == len(single) + 39
 
 
+def test_a_worker_collects_what_nobody_waits_for(here: Here) -> None:
+    """Somebody sends a batch and leaves; the worker's steps keep its answers, and the project hears of it."""
+
+    def leave(_: Batch, state: BatchState | None) -> None:
+        if state is not None:
+            raise KeyboardInterrupt
+
+    known(here)
+    with pytest.raises(KeyboardInterrupt):
+        here.batching(tell=leave).run()
+    assert batches.are_open(here.db, KEY)
+    done = [step(here.settings, here.db, NAMES) for _ in range(3)]
+    assert [taught.answered for taught in done] == [0, 0, 40]
+    assert done[-1].news
+    assert not batches.are_open(here.db, KEY)
+    assert set(here.standin.calls.paid_by_text().values()) == {1}
+    assert here.batching().run().sent == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("provider", "times"), [("openai", ["before", "after"]), ("azure", ["after"])])
 def test_killed_at_every_request_nothing_is_paid_twice(
@@ -165,18 +184,21 @@ def test_killed_at_every_request_nothing_is_paid_twice(
 
 
 def test_nobody_else_asks_what_is_in_a_file(here: Here) -> None:
-    """A worker's step while the batch is open finds nothing to do; the money for it is set aside."""
+    """A worker's steps while the batch is open ask nothing; both find it ended, and it is counted once."""
+    known(here)
     seen: list[tuple[int, int, bool]] = []
 
-    def look(_: Batch, state: BatchState | None) -> None:
-        if state is not None and not state.ended:
-            before = len(here.standin.calls)
-            taught = step(here.settings, here.db, NAMES)
-            asked = len(here.standin.calls) - before
-            seen.append((taught.left, asked, spend.spent(here.db, KEY).reserved_usd > 0))
+    def work(_: Batch, state: BatchState | None) -> None:
+        money = spend.spent(here.db, KEY).reserved_usd > 0
+        taught = step(here.settings, here.db, NAMES)
+        if state is None:
+            seen.append((taught.left, len(here.standin.calls), money))
 
-    here.batching(tell=look).run()
-    assert set(seen) == {(0, 0, True)}
+    here.batching(tell=work).run()
+    assert seen == [(0, 0, True)]
+    assert set(here.standin.calls.paid_by_text().values()) == {1}
+    money = spend.spent(here.db, KEY)
+    assert (money.calls, money.tokens) == (1, here.standin.calls.usage().total)
     assert batches.in_flight(here.db, here.rows()[0].teacher) == set()
 
 
