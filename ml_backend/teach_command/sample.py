@@ -59,7 +59,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One teacher's sample. `asked` of its texts were asked now; `problem` says why some were not."""
+    """One teacher's sample. `asked` of its texts were asked now; `problem` says why some were not.
+
+    `outdated` answers in the project were given to other few-shot examples than today's.
+    """
 
     teacher: str
     fingerprint: str
@@ -69,6 +72,7 @@ class Sample:
     usd: float | None
     whole: Estimate
     spent: Spent
+    outdated: int
     problem: str
 
     def as_json(self) -> Json:
@@ -97,6 +101,7 @@ def take_sample(
         more, problem = ask_again(teaching, teacher, old)
         asked += more
     rows = _rows(teaching, teacher, hashes, before)
+    stale = len(outdated(teaching, teacher))
     now = [row for name, row in zip(hashes, rows, strict=True) if name in {*new, *old} and row.tokens]
     return Sample(
         teacher=teacher.name,
@@ -105,8 +110,9 @@ def take_sample(
         asked=asked,
         tokens=sum(row.tokens for row in now),
         usd=_total(now),
-        whole=_whole(teaching, teacher, [row for row in rows if row.tokens], again=again),
+        whole=_whole(teaching, teacher, [row for row in rows if row.tokens], stale if again else 0),
         spent=spend.spent(db, key),
+        outdated=stale,
         problem=problem,
     )
 
@@ -172,8 +178,8 @@ def _total(rows: Sequence[Row]) -> float | None:
     return sum(costs) if len(costs) == len(rows) else None
 
 
-def _whole(teaching: Teaching, teacher: NamedTeacher, paid: Sequence[Row], *, again: bool) -> Estimate:
-    """All that would be asked after this, at what the `paid` texts cost on average.
+def _whole(teaching: Teaching, teacher: NamedTeacher, paid: Sequence[Row], stale: int) -> Estimate:
+    """All that would be asked after this, `stale` answers anew, at what the `paid` texts cost on average.
 
     Texts without an embedding yet are counted as if they would all be asked.
     """
@@ -183,11 +189,9 @@ def _whole(teaching: Teaching, teacher: NamedTeacher, paid: Sequence[Row], *, ag
     ]
     hashes = sorted({task.text_hash or "" for task in tasks})
     _, encoded = teaching.learning.cache.lookup(hashes)
-    texts = len(entry.hashes) if entry else 0
-    if entry is not None:  # else the student is better, and nothing is asked
-        texts += int((~encoded).sum())
-    if again:
-        texts += len(outdated(teaching, teacher))
+    texts = stale
+    if entry is not None:  # else the student is better, and nothing new is asked
+        texts += len(entry.hashes) + int((~encoded).sum())
     usd = _total(paid)
     return Estimate(
         texts=texts,

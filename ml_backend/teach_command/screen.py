@@ -30,7 +30,7 @@ def announce_sample(console: Console, ready: Ready, n: int) -> None:
     """Before anything is paid."""
     names = " and ".join(teacher.name for teacher in ready.paid)
     console.print(
-        f"Asking {escape(names)} about {n} texts. [bold]This is paid[/], within the project's budget: "
+        f"Asking {escape(names)} about {n} texts. [bold]This is paid[/], within what is left of the budget: "
         f"{escape(_budget_left(ready))}."
     )
 
@@ -57,7 +57,13 @@ def show_sample(console: Console, ready: Ready, sample: Sample, *, again: bool) 
     console.print(_estimate(ready, sample), highlight=False)
     if sample.problem:
         console.print(f"[yellow]{escape(sample.problem)}[/]")
-    elif sample.whole.texts:
+        return
+    if sample.outdated and not again:
+        console.print(
+            f"{sample.outdated:,} answers were given before today's few-shot examples were chosen; "
+            f"to compare: [bold]ale teach {ready.project.project_id} --again[/]"
+        )
+    if sample.whole.texts:
         options = "--again --yes" if again else "--yes"
         console.print(f"To ask them all: [bold]ale teach {ready.project.project_id} {options}[/]")
 

@@ -7,17 +7,17 @@ are shared, so that no text is paid twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from redis import RedisError
 
 from ml_backend.store import mirror, replies, spend
 from ml_backend.store.spend import Spent
 from ml_backend.store.tallies import tally
-from ml_backend.teach_command.again import ask_again, outdated
+from ml_backend.teach_command.again import ask_again, fingerprint_now, outdated
 from ml_backend.teach_command.ready import Ready
 
 LOOK_S = 0.25
@@ -27,7 +27,10 @@ IDLE_STEPS = 3
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Texts that are settled (answered or abstained on) of those that are worth asking, and what was spent."""
+    """Texts that are settled (answered or abstained on) of those that are worth asking, and what was spent.
+
+    Where answers are replaced, only those to today's prompt count as settled.
+    """
 
     settled: int
     left: int
@@ -57,10 +60,16 @@ def run_whole(ready: Ready, tell: Callable[[Progress], None], *, again: bool = F
     ready = ready.agree()
     stopped = False
     problem = ""
+    # By teacher, what today's answers name as their prompt.
+    today = {t.name: fingerprint_now(ready.teaching, t) for t in ready.paid} if again else None
+    first = _progress(ready, _left(ready), today)
+    if again:
+        first = replace(first, left=first.left + sum(len(outdated(ready.teaching, t)) for t in ready.paid))
+    tell(first)
     with ThreadPoolExecutor(1, thread_name_prefix="teach") as pool:
         work = pool.submit(_work, ready, again=again)
         try:
-            _watch(ready, work, tell)
+            _watch(ready, work, tell, first, today)
         except KeyboardInterrupt:
             stopped = True
             ready.stop.set()
@@ -95,16 +104,20 @@ def _work(ready: Ready, *, again: bool) -> str:
     return ""
 
 
-def _watch(ready: Ready, work: Future[str], tell: Callable[[Progress], None]) -> None:
-    """Tell how far it is until the work is done. What is left is counted anew only when something was settled."""
-    left, settled = _left(ready), -1
-    at_first = None
+def _watch(
+    ready: Ready,
+    work: Future[str],
+    tell: Callable[[Progress], None],
+    first: Progress,
+    today: Mapping[str, str] | None,
+) -> None:
+    """Tell how far it is until the work is done. What is left was counted at first: it goes down as texts settle."""
+    settled = first.settled
     while not work.done():
-        now = _progress(ready, 0)
-        at_first = now.settled if at_first is None else at_first
+        now = _progress(ready, 0, today)
         if now.settled != settled:
             settled = now.settled
-            tell(Progress(now.settled, max(0, left - (settled - at_first)), now.abstained, now.spent))
+            tell(replace(now, left=max(0, first.total - settled)))
         time.sleep(LOOK_S)
 
 
@@ -118,9 +131,14 @@ def _left(ready: Ready) -> int:
     return asked + int((~encoded).sum())
 
 
-def _progress(ready: Ready, left: int) -> Progress:
+def _progress(ready: Ready, left: int, prompts: Mapping[str, str] | None = None) -> Progress:
+    """How far it is; with `prompts` (fingerprints by teacher) only answers to these are counted."""
     db, key = ready.services.db, ready.project.key
     question = replies.question_of(ready.teaching.space)
-    counted = [tally(db, key, teacher.name, question) for teacher in ready.paid]
-    abstained = sum(sum(one.abstentions.values()) for one in counted)
-    return Progress(sum(one.answers for one in counted) + abstained, left, abstained, spend.spent(db, key))
+    settled = abstained = 0
+    for teacher in ready.paid:
+        counted = tally(db, key, teacher.name, question)
+        silent = sum(counted.abstentions.values())
+        abstained += silent
+        settled += counted.prompts.get(prompts[teacher.name], 0) if prompts else counted.answers + silent
+    return Progress(settled, left, abstained, spend.spent(db, key))

@@ -310,10 +310,14 @@ def test_again_asks_what_was_answered_to_other_examples(
     old = outdated(found.teaching, found.paid[0])
     assert {text_hash(name) for name in names[20:]} <= set(old)
     tried = sample(found, 5, again=True)
-    assert [row.before is not None for row in tried.rows] == [text_hash(row.text) in old for row in tried.rows]
+    assert [row.before is not None for row in tried.rows] == [
+        text_hash(row.text) in old for row in tried.rows
+    ]
     assert tried.asked == sum(row.before is not None for row in tried.rows) > 0
-    ended = run_whole(found, lambda _: None, again=True)
-    assert ended.problem == ""
+    heard: list[Progress] = []
+    ended = run_whole(found, heard.append, again=True)
+    assert (ended.problem, ended.progress.settled) == ("", 60)
+    assert (heard[0].settled, heard[0].left) == (tried.asked, len(old) - tried.asked)
     assert outdated(found.teaching, found.paid[0]) == []
     assert {name for name, reply in stored(db).items() if reply.prompt != before[name]} == set(old)
     assert set(questions(server).values()) == {1, 2}
