@@ -56,6 +56,8 @@ class Life:
     last: float
     ended: float
     calls: int
+    paid: frozenset[str]
+    """Texts that were paid in this life."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -113,7 +115,8 @@ def _run(
             finally:
                 process.kill()
         calls = endpoint.calls.all()[before:]
-        lives.append(Life(started, calls[0].at, calls[-1].at, time.monotonic(), len(calls)))
+        paid = frozenset(text for call in calls if call.paid for text in call.texts)
+        lives.append(Life(started, calls[0].at, calls[-1].at, time.monotonic(), len(calls), paid))
         with db.session() as session:
             saved.append(set(session.scalars(select(Reply.text_hash))))
     return lives, saved
@@ -131,7 +134,7 @@ def _report(
     paid = endpoint.calls.paid_by_text()
     probes = paid.pop(text_hash(QUESTION.messages[0].content), 0)
     twice = {text for text, n in paid.items() if n > 1}
-    again = {text for text in twice if any(text in before for before in saved[:-1])}
+    again = {text for before, life in zip(saved, lives[1:], strict=False) for text in before & life.paid}
     statuses = endpoint.calls.statuses()
     calls = sum(life.calls for life in lives)
     asking = sum(life.last - life.first for life in lives)

@@ -68,10 +68,12 @@ def ask(
     consents.remember(db, questions.project, teacher.name, questions.space)
     with redis.Redis.from_url(redis_url, socket_timeout=5) as connection:
         known = recall(connection, teacher.endpoint)
-        asked, found = asyncio.run(_ask(settings, db, redis_url, teacher, questions, over, known))
-        if found is not None and found != known:
-            remember(connection, teacher.endpoint, found)
-    return asked
+
+        def note(found: Capabilities) -> None:
+            if found != known:
+                remember(connection, teacher.endpoint, found)
+
+        return asyncio.run(_ask(settings, db, redis_url, teacher, questions, over, known, note))
 
 
 async def _ask(
@@ -82,7 +84,8 @@ async def _ask(
     questions: Questions,
     over: Callable[[], bool],
     known: Capabilities | None,
-) -> tuple[Asked, Capabilities | None]:
+    note: Callable[[Capabilities], None],
+) -> Asked:
     price = price_of(settings, named)
     inner = named.chat(known)
     count = token_counter(inner.model)
@@ -118,6 +121,7 @@ async def _ask(
         saver = _Saver(thread, write)
         stopped: TeacherUnavailable | None = None
         try:
+            note(await chat.capabilities())  # at once: who is killed later need not have it asked again
             async for example, answer in teacher.answers(
                 questions.examples, questions.space, questions.vectors
             ):
@@ -126,10 +130,11 @@ async def _ask(
             stopped = error
         finally:
             await saver.finish()
-        found = await chat.capabilities() if saver.saved else None
+        if saver.saved:
+            note(await chat.capabilities())  # what was refused on the way has changed it
     if stopped is not None and stopped.reason == OVER:
         stopped = None
-    return Asked(saver.saved, meter.refusal or stopped), found
+    return Asked(saver.saved, meter.refusal or stopped)
 
 
 class _Saver:
