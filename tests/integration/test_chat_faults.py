@@ -163,9 +163,9 @@ def test_dripping_server_meets_the_deadline() -> None:
     """A server that sends a byte now and then, and so never lets a read time out, is left at the deadline."""
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n")
         try:
-            while True:
+            for _ in range(60):
                 writer.write(b" ")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.05):
