@@ -66,8 +66,8 @@ class ContentFiltered(TeacherError):
 class TeacherUnavailable(TeacherError):
     """The teacher cannot answer now; ask again later.
 
-    `reason` is a stable word for counters (`rate_limited`, `timeout`, `server_error`, `unreachable`,
-    `breaker_open`); `retry_after_s` is how long to stay away, where somebody said so.
+    `reason` is a stable word for counters (`rate_limited`, `timeout`, `server_error`, `gateway_error`,
+    `unreachable`, `interrupted`, `not_an_api`, `breaker_open`); `retry_after_s` is how long to stay away, where somebody said so.
     """
 
     def __init__(

@@ -219,9 +219,9 @@ def test_nothing_secret_is_said(
         polite = Polite(make(standin, known=FULL_POWER), attempts=2)
         with pytest.raises((TeacherUnavailable, ContentFiltered)) as caught:
             polite.ask()
-    said = "".join(traceback.format_exception(caught.value)) + caplog.text
-    assert TEXT not in said
-    assert KEY not in said
+    said = ("".join(traceback.format_exception(caught.value)) + caplog.text).casefold()
+    assert TEXT.casefold() not in said
+    assert KEY.casefold() not in said
 
 
 @pytest.mark.parametrize("key", ["sk-a\nb", "sk-\u00e9", "sk a"])
