@@ -15,6 +15,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -95,6 +96,12 @@ redis.call('DEL', KEYS[3])
 return 1
 """
 
+# KEYS: trial. ARGV: what the names of our callers begin with.
+_LEAVE = """
+local caller = redis.call('GET', KEYS[1])
+if caller and string.sub(caller, 1, #ARGV[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
@@ -130,11 +137,15 @@ class RedisLimiter:
         self._acquire = self._redis.register_script(_ACQUIRE)
         self._pause = self._redis.register_script(_PAUSE)
         self._failed = self._redis.register_script(_FAILED)
+        self._leave = self._redis.register_script(_LEAVE)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # Who was let through alone, and did not ask after all, must not let the others wait.
+        with suppress(RedisError):
+            await self._leave(keys=[self._keys.trial], args=[f"{self._name}:"])
         await self._redis.aclose()
 
     async def acquire(self, tokens: int) -> None:

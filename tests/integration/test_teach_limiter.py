@@ -152,6 +152,23 @@ def test_who_goes_first_may_try_again(clean_redis: str) -> None:
     using(limiter(clean_redis), do)
 
 
+def test_who_goes_first_and_leaves_lets_the_next_one_go(clean_redis: str) -> None:
+    """A caller whose budget had no room never asked; the next worker does not wait for an outcome."""
+    connection = connect_redis(clean_redis)
+    for _ in range(2):
+        using(limiter(clean_redis), lambda made: made.acquire(1))
+        assert list(connection.scan_iter("ale:llm:*:trial")) == []
+
+    async def do(made: RedisLimiter) -> None:
+        await made.acquire(1)
+        async with limiter(clean_redis):
+            pass  # somebody else's leaving changes nothing
+        assert len(list(connection.scan_iter("ale:llm:*:trial"))) == 1
+
+    using(limiter(clean_redis), do)
+    connection.close()
+
+
 def test_a_refusal_opens_the_breaker_for_all_at_once(clean_redis: str) -> None:
     """The fifteen that waited for the first call send nothing; the reason can be read from outside."""
     connection = connect_redis(clean_redis)
