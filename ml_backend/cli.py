@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from ale.cli import app as engine
 from ale.errors import AleError, ConfigurationError
+from ml_backend.export_cli import app as export
 
 if TYPE_CHECKING:
     from ml_backend.store.schema import Project
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.add_typer(engine)  # the commands that need no Label Studio
+app.add_typer(export)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ProjectId = Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")]
@@ -59,6 +61,10 @@ def demo(
     pace: Annotated[float, typer.Option(min=0, help="Seconds between two simulated labels.")] = 0.4,
     wrong: Annotated[float, typer.Option(min=0, max=0.9, help="Share of labels planted wrong.")] = 0.1,
     leave: Annotated[bool, typer.Option("--exit", help="Stop everything after the report.")] = False,
+    teacher: Annotated[
+        str | None, typer.Option(help="Who labels first: `openai` is played by a stand-in. [ALE_TEACHER]")
+    ] = None,
+    real: Annotated[bool, typer.Option("--real", help="Ask the real paid teacher, with your key.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
     """Start Label Studio, Redis, ALE and a sample project on this machine. Stop with Ctrl+C."""
@@ -66,7 +72,7 @@ def demo(
     from ml_backend.demo.launch import run_demo
     from ml_backend.demo.plan import DemoPlan
 
-    plan = DemoPlan.of(home, label_studio_venv, port=port, ale_port=ale_port)
+    plan = DemoPlan.of(home, label_studio_venv, port=port, ale_port=ale_port, teacher=teacher, real=real)
     simulated = AutoPlan(auto, seed, pace, wrong, json_file) if auto else None
     raise typer.Exit(run_demo(plan, simulated, reset=reset, leave=leave))
 
@@ -181,13 +187,25 @@ def teach(
         bool, typer.Option("--again", help="Ask anew what was answered to other few-shot examples.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Draws the sample; the same seed asks nothing twice.")] = 0,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask by files: half the price, within a day. [with --yes]")
+    ] = False,
+    batch_deployment: Annotated[
+        str, typer.Option(help="Azure: the deployment that takes batches. [the teacher's]")
+    ] = "",
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="Train the teacher on people's labels; --yes starts it.")
+    ] = False,
+    base: Annotated[str, typer.Option(help="The model to fine-tune. [the teacher's]")] = "",
     json_output: AsJson = False,
 ) -> None:
     """See what a paid teacher says to a few texts and what all of them would cost; with --yes, ask them all."""
     from ml_backend.settings import load_settings
-    from ml_backend.teach_command.run import Wish, run_teach
+    from ml_backend.teach_command.run import Files, Tuning, Wish, run_teach
 
-    wish = Wish(sample, yes, again, seed, json_output)
+    files = Files(batch, batch_deployment)
+    tuning = Tuning(finetune, base)
+    wish = Wish(sample, yes, again, seed, json_output, files, tuning)
     raise typer.Exit(run_teach(load_settings(), project, wish))
 
 

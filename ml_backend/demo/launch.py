@@ -29,6 +29,7 @@ from ml_backend.demo.plan import (
 from ml_backend.demo.project import create_sample_project
 from ml_backend.demo.steps import Steps
 from ml_backend.label_studio import LabelStudioClient
+from ml_backend.ports import is_free
 from ml_backend.private_files import write_private
 from ml_backend.processes import web_command, worker_command
 from ml_backend.redis_server import ensure_redis
@@ -79,6 +80,10 @@ def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
     kept, notes = Kept.load(plan)
     for note in notes:
         steps.say(f"[yellow]![/] {note}")
+    if plan.teacher.stand_in:
+        kept.need_stand_in()
+    if plan.teacher.note():
+        steps.say(f"[yellow]![/] {plan.teacher.note()}")
     account = Account.kept_in(plan.home / "account.json")
     with steps.step(f"Label Studio {VERSION} is installed") as say:
         program = ensure_label_studio(plan.venv, say)
@@ -88,7 +93,10 @@ def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
         steps.say("[green]✓[/] Redis is up")
         settings = demo_settings(plan, kept, account.token, redis_url)
         env = demo_environment(settings)
-        write_private(plan.home / "env", shell_environment(settings))
+        write_private(plan.home / "env", shell_environment(settings, real=plan.teacher.real))
+        if plan.teacher.stand_in:
+            with steps.step("the stand-in is up (not GPT)"):
+                supervisor.start(_stand_in(kept, logs / "stand-in.log", env))
         with steps.step("ALE's web process is up"):
             web = Child(
                 "web", web_command(settings), logs / "web.log", env, lambda: healthy(f"{settings.url}/health")
@@ -105,6 +113,12 @@ def running_demo(plan: DemoPlan, steps: Steps) -> Iterator[RunningDemo]:
         _ensure_project(plan, kept, client, steps)
         project = _connect(plan, kept, services, supervisor, steps)
         yield RunningDemo(plan, kept, account, services, client, supervisor, project)
+
+
+def _stand_in(kept: Kept, log: Path, env: dict[str, str]) -> Child:
+    command = [sys.executable, "-m", "ml_backend.demo.standin", str(kept.standin_port)]
+    # It has no page of its own; whatever it answers, it listens.
+    return Child("stand-in", command, log, env, lambda: not is_free(kept.standin_port))
 
 
 def _narrate(demo: RunningDemo, steps: Steps) -> None:
@@ -144,7 +158,8 @@ def _connect(plan: DemoPlan, kept: Kept, services: Services, supervisor: Supervi
             supervisor.check()
             row = projects.find(services.db, project.key) or project
             answered, tasks = _progress(services, project.key)
-            if row.version and (answered >= tasks or services.settings.teacher == "none"):
+            over = answered >= tasks or row.full_publish_at is not None or bool(row.teacher_problem)
+            if row.version and (over or services.settings.teacher == "none"):
                 return row
             problem = f" ({row.problem})" if row.problem else ""
             say(f"pre-annotating: {answered} of {tasks or '?'} texts{problem}")
@@ -166,10 +181,13 @@ def _progress(services: Services, project: str) -> tuple[int, int]:
 
 def _welcome(demo: RunningDemo) -> Panel:
     url = demo.kept.project_url
+    banner = demo.plan.teacher.banner(demo.services.settings)
+    teacher = f"Teacher        {banner}\n" if banner else ""
     return Panel(
         f"Label Studio   [link={url}]{url}[/link]\n"
         f"User           {demo.account.email}\n"
-        f"Password       {demo.account.password}\n\n"
+        f"Password       {demo.account.password}\n"
+        f"{teacher}\n"
         "Try: sign in, press [b]Label All Tasks[/], answer some ten with the keys 1 to 8 and Ctrl+Enter.\n"
         "Within seconds a student has learnt from them: the suggestions change, and so does the order.\n"
         "The tab [b]Suspected label errors[/] shows answers that look wrong; put one in and see it come back.\n"

@@ -9,19 +9,21 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from pydantic import SecretStr
+
 from ale.errors import ConfigurationError
 from ml_backend.demo.label_studio_server import HOST
+from ml_backend.demo.teacher import SECRETS, TEACHING, DemoTeacher
 from ml_backend.ports import free_port, is_free
 from ml_backend.settings import Settings, load_settings
 
 # The demo is a world of its own: of the user's settings only those that shape the learning reach it.
 _LEARNING = frozenset(
     {
-        "ALE_TEACHER",
         "ALE_STUDENT",
         "ALE_STRATEGY",
         "ALE_ENCODER",
@@ -42,12 +44,23 @@ class DemoPlan:
     venv: Path
     port: int
     ale_port: int
+    teacher: DemoTeacher = field(default_factory=DemoTeacher)
 
     @classmethod
-    def of(cls, home: Path | None, venv: Path | None, *, port: int, ale_port: int) -> Self:
-        """Defaults: `ALE_HOME/demo`, and Label Studio's environment inside it."""
+    def of(
+        cls,
+        home: Path | None,
+        venv: Path | None,
+        *,
+        port: int,
+        ale_port: int,
+        teacher: str | None = None,
+        real: bool = False,
+    ) -> Self:
+        """Defaults: `ALE_HOME/demo`, Label Studio's environment inside it, and the teacher of ALE_TEACHER."""
         folder = (home or load_settings().home / "demo").absolute()
-        return cls(folder, (venv or folder / "label-studio-venv").absolute(), port, ale_port)
+        program = (venv or folder / "label-studio-venv").absolute()
+        return cls(folder, program, port, ale_port, DemoTeacher.of(teacher, real=real))
 
 
 @dataclass(slots=True)
@@ -57,6 +70,8 @@ class Kept:
     port: int
     ale_port: int
     project_id: int | None = None
+    standin_port: int = 0
+    """The stand-in's, whose address is part of the teacher's name; 0 before it was first needed."""
 
     @property
     def label_studio_url(self) -> str:
@@ -89,6 +104,15 @@ class Kept:
             if wished != got
         ]
         return cls(port, ale_port), notes
+
+    def need_stand_in(self) -> None:
+        """Give the stand-in a port for good, or raise ConfigurationError when another program has it."""
+        self.standin_port = self.standin_port or free_port()
+        if not is_free(self.standin_port):
+            raise ConfigurationError(
+                f"port {self.standin_port}, on which the demo's stand-in answers, is taken by another program: "
+                "stop that one, or start over with --reset"
+            )
 
     def save(self, plan: DemoPlan) -> None:
         """Remember for the next start."""
@@ -127,27 +151,47 @@ def demo_settings(plan: DemoPlan, kept: Kept, token: str, redis_url: str = "") -
         basic_auth_user="",
         basic_auth_pass="",
         webhook_secret_given="",
+        **plan.teacher.overrides(plan.home, kept.standin_port),
     )
 
 
 def demo_environment(settings: Settings) -> dict[str, str]:
     """The children's environment: the user's, with our settings instead of theirs."""
     ours = {field.alias for field in Settings.model_fields.values() if field.alias} - _LEARNING
-    return {name: value for name, value in os.environ.items() if name not in ours} | {
-        "ALE_HOME": str(settings.home),
-        "ALE_HOST": settings.host,
-        "ALE_PORT": str(settings.port),
-        "ALE_URL": settings.url,
-        "LABEL_STUDIO_URL": settings.label_studio_url,
-        "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
-        "REDIS_URL": settings.redis_url,
-        "PYTHONUNBUFFERED": "1",
-    }
+    theirs = {name: value for name, value in os.environ.items() if name not in ours}
+    return (
+        theirs
+        | _teaching(settings)
+        | {
+            "ALE_HOME": str(settings.home),
+            "ALE_HOST": settings.host,
+            "ALE_PORT": str(settings.port),
+            "ALE_URL": settings.url,
+            "LABEL_STUDIO_URL": settings.label_studio_url,
+            "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
+            "REDIS_URL": settings.redis_url,
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
-def shell_environment(settings: Settings) -> str:
-    """Lines for a shell to source, so that `ale status`, `ale doctor` and the like speak of the demo."""
+def _teaching(settings: Settings) -> dict[str, str]:
+    """Who teaches, and all settings of paid teachers that are not as they come."""
+    values = {"ALE_TEACHER": settings.teacher}
+    for name, declared in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if declared.alias in TEACHING and value != declared.default:
+            values[declared.alias] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return values
+
+
+def shell_environment(settings: Settings, *, real: bool = False) -> str:
+    """Lines for a shell to source, so that `ale status`, `ale doctor` and the like speak of the demo.
+
+    With a `real` teacher its key is left out: it is in the shell that started the demo, and stays there.
+    """
     ours = {field.alias for field in Settings.model_fields.values() if field.alias} - _LEARNING
+    ours -= SECRETS if real else frozenset()
     values = demo_environment(settings)
     return "".join(f"export {name}={shlex.quote(values[name])}\n" for name in sorted(ours & set(values)))
 

@@ -38,11 +38,16 @@ def run_auto(demo: RunningDemo, plan: AutoPlan, steps: Steps) -> int:
     space = replace(control.label_space, instructions=instructions)
     with steps.step("held-out messages are encoded"):
         yardstick = Yardstick(
-            demo.services.settings, demo.services.db, demo.project, space, sample.held_out()
+            demo.services.settings,
+            demo.services.db,
+            demo.project,
+            space,
+            sample.held_out(),
+            stand_in=demo.plan.teacher.stand_in,
         )
     if yardstick.teacher is not None:
         steps.say(
-            f"The teacher gets {yardstick.teacher:.1%} of {len(sample.held_out())} held-out messages right."
+            f"The {'stand-in' if demo.plan.teacher.stand_in else 'teacher'} gets {yardstick.teacher:.1%} of {len(sample.held_out())} held-out messages right."
         )
     meant = {message.text: message.label for message in sample.pool()}
     annotator = Annotator(demo.client, demo.project.project_id, control, meant, plan)

@@ -13,6 +13,7 @@ from ale.predictor import Predictor
 from ale.text import to_example
 from ale.types import LabelSpace, Probs
 from ml_backend.demo.sample import Message
+from ml_backend.demo.standin import measured_teacher
 from ml_backend.learning import build_learning
 from ml_backend.settings import Settings
 from ml_backend.store import versions
@@ -33,16 +34,24 @@ class Yardstick:
     """Encodes the held-out messages once, then measures each version that has a student."""
 
     def __init__(
-        self, settings: Settings, db: Database, project: Project, space: LabelSpace, messages: list[Message]
+        self,
+        settings: Settings,
+        db: Database,
+        project: Project,
+        space: LabelSpace,
+        messages: list[Message],
+        *,
+        stand_in: bool = False,
     ) -> None:
         self._settings, self._db, self._project = settings, db, project
         self._gold = np.array([space.index(message.label) for message in messages])
         learning = build_learning(settings)
         examples = [e for e in (to_example(i, m.text) for i, m in enumerate(messages)) if e is not None]
         self._raw = learning.encoder.encode([example.text for example in examples])
-        teacher = learning.teacher
+        # A real paid teacher is not measured: these questions would be paid, and counted in no budget.
+        teacher = measured_teacher(settings, learning) if stand_in else learning.teacher
         self.teacher = self._accuracy(teacher.predict_proba(examples, space)) if teacher else None
-        """The teacher's accuracy; None without a teacher."""
+        """The teacher's accuracy; None without a teacher that can be asked for nothing."""
         self.measured: list[Measured] = []
         self._seen = {version.version for version in self._versions()}
 

@@ -16,9 +16,19 @@ from ml_backend.controls import find_control
 from ml_backend.demo import sample
 from ml_backend.demo.annotator import AutoPlan, Ranking, _mistakes, submission
 from ml_backend.demo.findings import Findings, loop_closed, order_changes, seconds_to_force
-from ml_backend.demo.plan import DemoPlan, Kept, demo_environment, demo_settings, own_home
+from ml_backend.demo.plan import (
+    DemoPlan,
+    Kept,
+    demo_environment,
+    demo_settings,
+    own_home,
+    shell_environment,
+)
 from ml_backend.demo.yardstick import Measured
+from ml_backend.settings import Settings
 from ml_backend.store.schema import Run, Version
+from ml_backend.teacher_status import named_teachers
+from ml_backend.teachers import price_of
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONTROL = find_control(sample.label_config())
@@ -220,3 +230,71 @@ def test_reset_forgets_the_demo_and_keeps_the_installation(tmp_path: Path) -> No
     with own_home(plan, reset=True):
         left = {path.name for path in tmp_path.iterdir()}
     assert left == {"label-studio-venv", "notes.txt", "lock"}
+
+
+# -- the teacher -----------------------------------------------------------------------------------------
+
+
+def demo_with(tmp_path: Path, teacher: str | None, *, real: bool = False) -> tuple[DemoPlan, Settings]:
+    """The demo's plan and settings with that `--teacher`."""
+    plan = DemoPlan.of(tmp_path, None, port=8080, ale_port=9090, teacher=teacher, real=real)
+    return plan, demo_settings(plan, Kept(8081, 9091, standin_port=9101), "token", "redis://127.0.0.1:1/0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "played"),
+    [
+        ("openai", "openai:stand-in"),
+        ("openai:gpt-4.1@v1", "openai:stand-in@v1"),
+        ("azure:mine", "azure:stand-in"),
+        ("zero-shot,openai", "zero-shot,openai:stand-in"),
+    ],
+)
+def test_a_paid_teacher_is_played_by_the_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, played: str
+) -> None:
+    """Whatever is set in the shell: its key and its address reach neither our settings nor the children."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-precious")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://api.example")
+    monkeypatch.setenv("ALE_BUDGET_USD", "77")
+    plan, settings = demo_with(tmp_path, asked)
+    assert settings.teacher == played
+    assert "9101" in settings.openai_base_url
+    assert settings.budget_usd == 5.0
+    env = demo_environment(settings)
+    assert (env["ALE_TEACHER"], env["OPENAI_API_KEY"]) == (played, "stand-in")
+    assert "sk-precious" not in "".join(env.values()) + shell_environment(settings)
+    assert all("stand-in" in teacher.name for teacher in named_teachers(settings) if teacher.paid)
+    assert "not GPT" in plan.teacher.banner(settings)
+    assert "OPENAI_API_KEY is set" in plan.teacher.note()
+    assert all(price_of(settings, teacher) for teacher in named_teachers(settings) if teacher.paid)
+
+
+def test_the_real_one_is_asked_only_when_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then key and budget are the user's, and the key is not written into any file."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY is not set"):
+        demo_with(tmp_path, "openai", real=True)
+    with pytest.raises(ConfigurationError, match="zero-shot does not"):
+        demo_with(tmp_path, "zero-shot", real=True)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-precious")
+    monkeypatch.setenv("ALE_BUDGET_USD", "2")
+    plan, settings = demo_with(tmp_path, "openai", real=True)
+    assert demo_environment(settings)["OPENAI_API_KEY"] == "sk-precious"
+    lines = shell_environment(settings, real=True)
+    assert "ALE_BUDGET_USD=2" in lines
+    assert "sk-precious" not in lines
+    assert "at most $2" in plan.teacher.banner(settings)
+    assert plan.teacher.note() == ""
+
+
+def test_without_a_paid_teacher_nothing_of_them_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key in the shell is nobody's business then."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-precious")
+    plan, settings = demo_with(tmp_path, None)
+    assert "OPENAI_API_KEY" not in demo_environment(settings)
+    assert (settings.teacher, plan.teacher.banner(settings), plan.teacher.note()) == ("zero-shot", "", "")
