@@ -35,6 +35,9 @@ from ml_backend.teachers import NamedTeacher, budget_of, price_of
 
 logger = logging.getLogger(__name__)
 
+OVER_BUDGET = "budget_reached"
+"""Why texts are left that no file had room for."""
+
 Tell = Callable[[Batch, BatchState | None], None]
 """Called at each step, and at each look at the batch."""
 
@@ -73,13 +76,13 @@ class Batching:
                     batch, over_budget = self._sent(provider, teacher, seen)
                     if batch is None:
                         break
-                    done += Batched(left={"budget_reached": over_budget} if over_budget else {})
+                    done += Batched(left={OVER_BUDGET: over_budget} if over_budget else {})
                 elif batch.state == "preparing" and not self._uploaded_before(provider, batch):
                     self._forget(batch)
                     continue
                 state = self._followed(provider, batch)
                 done += keep_answers(self.settings, self.db, teacher, batch, state, provider.lines(state))
-                if done.left.get("budget_reached"):
+                if done.left.get(OVER_BUDGET):
                     break
                 if batch.question == replies.question_of(self.space):
                     seen |= set(batch.texts)

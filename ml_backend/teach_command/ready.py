@@ -74,7 +74,7 @@ def getting_ready(settings: Settings, project_id: int) -> Iterator[Ready]:
     with ensure_redis(settings) as url:
         services = build_services(settings)
         try:
-            row = _read(services, project_id)
+            row = read_project(services, project_id)
             stop = threading.Event()
             teaching = Teaching(
                 settings=settings,
@@ -96,7 +96,7 @@ def getting_ready(settings: Settings, project_id: int) -> Iterator[Ready]:
             services.db.dispose()
 
 
-def _read(services: Services, project_id: int) -> Project:
+def read_project(services: Services, project_id: int) -> Project:
     """The project's row after a look at Label Studio: a hint that was just changed there counts already."""
     row = projects.find_by_id(services.db, services.settings.label_studio_url, project_id)
     if row is None or row.status != "connected":

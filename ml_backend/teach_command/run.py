@@ -13,13 +13,31 @@ from ale.errors import ConfigurationError
 from ml_backend.settings import Settings
 from ml_backend.store import spend
 from ml_backend.teach_command import screen
+from ml_backend.teach_command.files import run_files
 from ml_backend.teach_command.ready import Ready, getting_ready
 from ml_backend.teach_command.sample import Sample, left_of_budget, take_sample
+from ml_backend.teach_command.tuning import run_tuning
 from ml_backend.teach_command.whole import Ended, run_whole
 
 Json = dict[str, Any]
 
 SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Whether to ask by files, at Azure through which deployment."""
+
+    wanted: bool = False
+    deployment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Whether to fine-tune the teacher, from which model; empty = the one it asks."""
+
+    wanted: bool = False
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,17 @@ class Wish:
     again: bool = False
     seed: int = 0
     as_json: bool = False
+    files: Files = Files()
+    tuning: Tuning = Tuning()
+
+    def __post_init__(self) -> None:
+        others = self.again or self.sample is not None
+        if (self.files.wanted and self.tuning.wanted) or (
+            others and (self.files.wanted or self.tuning.wanted)
+        ):
+            raise ConfigurationError(
+                "--batch and --finetune go with neither each other, --sample nor --again"
+            )
 
 
 def run_teach(settings: Settings, project_id: int, wish: Wish) -> int:
@@ -44,6 +73,13 @@ def run_teach(settings: Settings, project_id: int, wish: Wish) -> int:
         problems = [teacher.problem for teacher in ready.paid if teacher.problem]
         if problems:
             raise ConfigurationError("; ".join(problems))
+        if wish.tuning.wanted:
+            code, told = run_tuning(console, ready, yes=wish.yes, base=wish.tuning.base)
+            if wish.as_json:
+                _print(ready, {"finetune": told})
+            return code
+        if wish.files.wanted:
+            return _by_files(console, ready.agree() if wish.yes else ready, wish)
         whole = wish.yes or (wish.sample is None and not wish.again and ready.agreed())
         return _whole(console, ready, wish) if whole else _sample(console, ready, wish)
 
@@ -60,6 +96,16 @@ def _sample(console: Console, ready: Ready, wish: Wish) -> int:
     if wish.as_json:
         _print(ready, {"samples": [sample.as_json() for sample in samples]})
     return int(any(sample.problem for sample in samples))
+
+
+def _by_files(console: Console, ready: Ready, wish: Wish) -> int:
+    """Files first, then singly what they left open; not what was too dear already at half the price."""
+    sent = run_files(console, ready, deployment=wish.files.deployment)
+    if sent.ended_early:
+        if wish.as_json:
+            _print(ready, {"batch": asdict(sent)})
+        return 1
+    return _whole(console, ready, wish)
 
 
 def _whole(console: Console, ready: Ready, wish: Wish) -> int:
