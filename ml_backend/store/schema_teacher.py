@@ -180,3 +180,44 @@ class TunedModel(Base):
     made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+class PromptPatch(Base):
+    """A change of what one teacher is told in a project, and what the gold texts said of it. Rows stay for good."""
+
+    __tablename__ = "prompt_patches"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), index=True)
+    teacher: Mapped[str] = mapped_column(String(128))
+    kind: Mapped[str] = mapped_column(String(16))
+    """hint (another one for `label`) · contrast (standing examples)."""
+    label: Mapped[str] = mapped_column(Text)
+    other: Mapped[str] = mapped_column(Text, default="")
+    """What the teacher had said where people said `label`; empty for a hint that a person gave."""
+    own_hint: Mapped[str] = mapped_column(Text, default="")
+    """The label's hint in the config when the patch was made: once that is edited, the patch is off."""
+    text: Mapped[str] = mapped_column(Text, default="")
+    """The hint."""
+    examples: Mapped[list[Any]] = mapped_column(default=list)
+    """`[text_hash, label, note]` of the contrast examples."""
+    seen: Mapped[int] = mapped_column(Integer, default=0)
+    """Settled disagreements behind it."""
+    state: Mapped[str] = mapped_column(String(16), default="proposed")
+    """proposed (not judged yet) · shipped · rolled_back (by the gate) · undone (by a person)."""
+    question: Mapped[str] = mapped_column(String(32))
+    """What the teacher was asked then: patches that were judged by one question share their error level."""
+    before: Mapped[str] = mapped_column(String(64), default="")
+    after: Mapped[str] = mapped_column(String(64), default="")
+    """Fingerprints of the prompt without and with it, as judged."""
+    gold: Mapped[int] = mapped_column(Integer, default=0)
+    old_right: Mapped[int] = mapped_column(Integer, default=0)
+    new_right: Mapped[int] = mapped_column(Integer, default=0)
+    wins: Mapped[int] = mapped_column(Integer, default=0)
+    """Gold texts that only the new prompt got right; `losses` that only the old one did."""
+    losses: Mapped[int] = mapped_column(Integer, default=0)
+    p_value: Mapped[float | None] = mapped_column(Float)
+    level: Mapped[float | None] = mapped_column(Float)
+    """The patch ships when `p_value` is below this."""
+    made_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    decided_at: Mapped[datetime | None]
