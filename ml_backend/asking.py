@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import redis
@@ -17,7 +17,7 @@ import redis
 from ale.chat import Capabilities
 from ale.errors import TeacherUnavailable
 from ale.io.chat.polite import PoliteChat
-from ale.io.chat.tokens import token_counter
+from ale.io.chat.tokens import TokenCounter, token_counter
 from ale.teachers.llm import EMPTY, LLMTeacher, ShotSet
 from ale.types import Abstention, Answer, Embeddings, Example, LabelSpace
 from ml_backend.capabilities import recall, remember
@@ -44,13 +44,29 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Questions:
-    """Texts of one project to ask about, with their embeddings and what the teacher is shown."""
+    """Texts of one project to ask about, with their embeddings and what the teacher is shown.
+
+    `told` is the label space as the teacher is told it, with other hints perhaps; None = as it is. Answers are
+    kept under the question's fingerprint, or under `kept_under` where they are to no prompt in force.
+    """
 
     project: str
     space: LabelSpace
     examples: Sequence[Example]
     vectors: Embeddings | None = None
     shots: ShotSet = EMPTY
+    told: LabelSpace | None = None
+    kept_under: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidChat:
+    """A teacher's chat that keeps rate and budget, and what is needed to write down what it costs."""
+
+    chat: PoliteChat
+    meter: SqlMeter
+    thread: SqlThread
+    count: TokenCounter
 
 
 def ask(
@@ -76,23 +92,26 @@ def ask(
         return asyncio.run(_ask(settings, db, redis_url, teacher, questions, over, known, note))
 
 
-async def _ask(
+@asynccontextmanager
+async def paid_chat(
     settings: Settings,
     db: Database,
     redis_url: str,
     named: NamedTeacher,
-    questions: Questions,
-    over: Callable[[], bool],
-    known: Capabilities | None,
-    note: Callable[[Capabilities], None],
-) -> Asked:
+    project: str,
+    over: Callable[[], bool] = lambda: False,
+    known: Capabilities | None = None,
+) -> AsyncIterator[PaidChat]:
+    """The way to a teacher that all who pay for it take: one rate, one breaker, the project's budget.
+
+    Whoever gets an answer writes it down together with what the meter has settled. Raises ConfigurationError.
+    """
     price = price_of(settings, named)
     inner = named.chat(known)
     count = token_counter(inner.model)
     async with AsyncExitStack() as stack:
         thread = stack.enter_context(SqlThread())
-        cost = None if price is None else price.usd
-        meter = SqlMeter(db, questions.project, budget_of(settings), cost, thread)
+        meter = SqlMeter(db, project, budget_of(settings), None if price is None else price.usd, thread)
         limiter = await stack.enter_async_context(
             RedisLimiter(
                 redis_url,
@@ -103,9 +122,23 @@ async def _ask(
                 over=lambda: meter.refusal is not None or over(),
             )
         )
-        chat = PoliteChat(inner, limiter, meter, count=count)
-        teacher = LLMTeacher(chat, llm_options(settings), named.prompt, questions.shots, count)
-        question = replies.question_of(questions.space)
+        yield PaidChat(PoliteChat(inner, limiter, meter, count=count), meter, thread, count)
+
+
+async def _ask(
+    settings: Settings,
+    db: Database,
+    redis_url: str,
+    named: NamedTeacher,
+    questions: Questions,
+    over: Callable[[], bool],
+    known: Capabilities | None,
+    note: Callable[[Capabilities], None],
+) -> Asked:
+    async with paid_chat(settings, db, redis_url, named, questions.project, over, known) as paid:
+        chat, meter = paid.chat, paid.meter
+        teacher = LLMTeacher(chat, llm_options(settings), named.prompt, questions.shots, paid.count)
+        question = questions.kept_under or replies.question_of(questions.space)
 
         def write(answers: Mapping[str, Answer]) -> None:
             replies.keep(
@@ -118,13 +151,12 @@ async def _ask(
                 settled=meter.take_settled(),
             )
 
-        saver = _Saver(thread, write)
+        saver = _Saver(paid.thread, write)
         stopped: TeacherUnavailable | None = None
         try:
             note(await chat.capabilities())  # at once: who is killed later need not have it asked again
-            async for example, answer in teacher.answers(
-                questions.examples, questions.space, questions.vectors
-            ):
+            told = questions.told or questions.space
+            async for example, answer in teacher.answers(questions.examples, told, questions.vectors):
                 saver.add(example.text_hash, answer)
         except TeacherUnavailable as error:
             stopped = error

@@ -17,6 +17,7 @@ from ml_backend.capabilities import recall
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.learning import Learning
 from ml_backend.opinions import opinion
+from ml_backend.patches import told
 from ml_backend.questions import wanted
 from ml_backend.settings import Settings
 from ml_backend.shots import current_shots
@@ -70,19 +71,20 @@ class BatchQuestions:
             raise ConfigurationError(
                 "votes are taken by single calls: set ALE_LLM_VOTES=1, or leave --batch out"
             )
-        told = self._questions(hashes, dataset)
+        asking = self._questions(hashes, dataset)
         chat, options = self.teacher.chat(can), replace(llm_options(self.settings), items_per_call=1)
         counter = token_counter(chat.model)
-        asker = LLMTeacher(chat, options, self.teacher.prompt, told.shots, counter)
-        questions = asker.questions(told.examples, self.space, can, told.vectors)
-        return Found(len(told.examples), questions, can, asker.prompt_fingerprint(self.space), counter)
+        asker = LLMTeacher(chat, options, self.teacher.prompt, asking.shots, counter)
+        space = asking.told or self.space
+        questions = asker.questions(asking.examples, space, can, asking.vectors)
+        return Found(len(asking.examples), questions, can, asker.prompt_fingerprint(space), counter)
 
     @property
     def _question(self) -> str:
         return replies.question_of(self.space)
 
-    def _ask_now(self, told: Questions) -> None:
-        done = ask(self.settings, self.db, self.redis_url, self.teacher, told)
+    def _ask_now(self, asking: Questions) -> None:
+        done = ask(self.settings, self.db, self.redis_url, self.teacher, asking)
         if done.stopped is not None:
             raise done.stopped
 
@@ -106,4 +108,5 @@ class BatchQuestions:
         vectors, _ = self.learning.cache.lookup([example.text_hash for example in examples])
         cache = self.learning.cache
         shots = current_shots(self.db, self.project.key, self.teacher.name, self.space, dataset, cache)
-        return Questions(self.project.key, self.space, examples, vectors, shots)
+        now = told(self.db, self.project.key, self.teacher.name, self.space, shots)
+        return Questions(self.project.key, self.space, examples, vectors, now.shots, now.space)

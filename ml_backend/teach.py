@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import redis
 
 from ale.errors import BudgetReached
-from ale.teachers.llm import ShotSet
 from ale.types import Example, LabelSpace
 from ml_backend.asking import Questions, ask
 from ml_backend.batch_collect import collect_batches
@@ -25,6 +24,7 @@ from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.learning import Learning
 from ml_backend.lock import single_flight
 from ml_backend.opinions import opinion
+from ml_backend.patches import Told, told
 from ml_backend.questions import Wanted, wanted
 from ml_backend.settings import Settings
 from ml_backend.shots import current_shots
@@ -115,11 +115,9 @@ class Teaching:
         settled, _, problem = self._ask(entry, self.dataset(), _Over(ASK_NOW_S, self.wanted_elsewhere))
         return settled, problem
 
-    def shots(self, teacher: NamedTeacher) -> ShotSet:
-        """The few-shot examples in force; made now if it is time for some."""
-        return current_shots(
-            self.db, self.project.key, teacher.name, self.space, self.dataset(), self.learning.cache
-        )
+    def told(self, teacher: NamedTeacher) -> Told:
+        """What the teacher is told today: labels and hints, and the few-shot examples."""
+        return self._told(teacher, self.dataset())
 
     def dataset(self) -> Dataset:
         """The texts that are encoded, and what people have said about them."""
@@ -203,15 +201,20 @@ class Teaching:
         texts = mirror.texts(self.db, self.project.key, hashes)
         hashes = [h for h in hashes if h in texts]
         vectors, _ = self.learning.cache.lookup(hashes)
+        now = self._told(teacher, dataset)
         return Questions(
             project=self.project.key,
             space=self.space,
             examples=[Example(id=i, text=texts[h], text_hash=h) for i, h in enumerate(hashes)],
             vectors=vectors,
-            shots=current_shots(
-                self.db, self.project.key, teacher.name, self.space, dataset, self.learning.cache
-            ),
+            shots=now.shots,
+            told=now.space,
         )
+
+    def _told(self, teacher: NamedTeacher, dataset: Dataset) -> Told:
+        db, key = self.db, self.project.key
+        shots = current_shots(db, key, teacher.name, self.space, dataset, self.learning.cache)
+        return told(db, key, teacher.name, self.space, shots)
 
     def _most(self, seconds: float) -> int:
         """More texts than the rate allows in that time need not be read."""

@@ -22,8 +22,9 @@ AT_ONCE = 64
 
 def fingerprint_now(teaching: Teaching, teacher: NamedTeacher) -> str:
     """Of all that the teacher would be told today besides the text."""
+    now = teaching.told(teacher)
     return prompt_fingerprint(
-        load_prompt(teacher.prompt), teaching.space, llm_options(teaching.settings), teaching.shots(teacher)
+        load_prompt(teacher.prompt), now.space, llm_options(teaching.settings), now.shots
     )
 
 
