@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ale.errors import AleError, ConfigurationError
+from ml_backend import ports
 
 if TYPE_CHECKING:
     from ml_backend.store.schema import Project
@@ -49,8 +50,8 @@ def demo(
         Path | None, typer.Option(help="Where Label Studio gets installed. [<home>/label-studio-venv]")
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget the last demo and start over.")] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Label Studio's port.")] = 8080,
-    ale_port: Annotated[int, typer.Option(min=1, max=65535, help="ALE's port.")] = 9090,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Label Studio's port.")] = ports.LABEL_STUDIO,
+    ale_port: Annotated[int, typer.Option(min=1, max=65535, help="ALE's port.")] = ports.ALE,
     auto: Annotated[int, typer.Option(min=0, help="Label this many tasks by a simulated annotator.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated annotator.")] = 1,
     pace: Annotated[float, typer.Option(min=0, help="Seconds between two simulated labels.")] = 0.4,
