@@ -114,7 +114,7 @@ def connect(project: ProjectId) -> None:
 
 @app.command()
 def disconnect(project: ProjectId) -> None:
-    """Undo `connect`: webhook, backend, order and tabs. Annotations and predictions stay."""
+    """Undo `connect`: webhook, backend, order, tabs. Annotations, predictions and `ale_*` fields stay."""
     from ml_backend.connect import disconnect_project
     from ml_backend.settings import load_settings
     from ml_backend.wiring import build_services
