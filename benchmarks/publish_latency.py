@@ -120,10 +120,10 @@ class Phases:
             self._seconds,
         )
         self.requests[name] = future.result()
-        self._settle()
         stop.set()
-        if whole:
+        if whole:  # before waiting for quiet: what it asks for makes one more run due each time
             always.join()
+        self._settle()
         self.published[name] = [
             Publication(run, version)
             for run in versions.runs(db, key, 10_000)

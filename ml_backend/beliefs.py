@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from ale.types import LabelSpace
 logger = logging.getLogger(__name__)
 
 HASHES, PROBS, SCORES = "belief_hashes", "belief_probs", "belief_scores"
+WAIT_S = 2.0
+"""How long a request waits while another loads the version; then it takes what was read before."""
 RETRY_S = 5.0
 """A version that could not be read is tried again after this; an object store may have been away."""
 
@@ -69,6 +72,13 @@ class _Tried:
         return self.beliefs is not None and self.beliefs.version == self.version
 
 
+def _serves(last: _Tried | None, version: str) -> TypeGuard[_Tried]:
+    """Whether what was tried last is still the answer for that version."""
+    return (
+        last is not None and last.version == version and (last.good or time.monotonic() - last.at <= RETRY_S)
+    )
+
+
 class BeliefsReader:
     """Published beliefs by project, for the last few projects that were asked about. Safe among threads."""
 
@@ -76,21 +86,40 @@ class BeliefsReader:
         self._root, self._projects = root, projects
         self._tried: OrderedDict[str, _Tried] = OrderedDict()
         self._lock = Lock()
+        self._loading: dict[str, Lock] = {}
 
     def read(self, project: str, version: str) -> PublishedBeliefs | None:
         """The beliefs of that version. Where its checkpoint is missing or damaged: those of the last version
         that can be read, else None; this is logged, and the version is tried again a little later.
         """
+        last = self._last(project)
+        if _serves(last, version):
+            return last.beliefs
+        loading = self._loading.setdefault(project, Lock())
+        # A store that hangs holds one request; the others answer from what is there.
+        if not loading.acquire(timeout=WAIT_S):
+            return last.beliefs if last else None
+        try:
+            last = self._last(project)
+            if not _serves(last, version):
+                last = self._keep(project, _Tried(version, time.monotonic(), self._load(project, version)))
+            return last.beliefs
+        finally:
+            loading.release()
+
+    def _last(self, project: str) -> _Tried | None:
         with self._lock:
-            last = self._tried.get(project)
-            again = last is not None and not last.good and time.monotonic() - last.at > RETRY_S
-            if last is None or last.version != version or again:
-                last = _Tried(version, time.monotonic(), self._load(project, version))
-                self._tried[project] = last
+            if project in self._tried:
+                self._tried.move_to_end(project)
+            return self._tried.get(project)
+
+    def _keep(self, project: str, tried: _Tried) -> _Tried:
+        with self._lock:
+            self._tried[project] = tried
             self._tried.move_to_end(project)
             while len(self._tried) > self._projects:
                 self._tried.popitem(last=False)
-            return last.beliefs
+        return tried
 
     def _load(self, project: str, version: str) -> PublishedBeliefs | None:
         beliefs = self._read(project, version)

@@ -8,7 +8,9 @@ are gone. Deleting a whole version in one call locks the project's annotators ou
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.publish import NAME
@@ -21,10 +23,32 @@ from ml_backend.store.schema import Project
 logger = logging.getLogger(__name__)
 
 STEP = 25  # rows, some 1.5 s: a learn run never waits long behind a step
+LISTED = 500
+"""Rows that one listing is good for. Label Studio lists all predictions or none, seconds for 50,000."""
 
 
-def clean_step(db: Database, client: LabelStudioClient, settings: Settings, project: Project) -> int:
-    """Delete the next few rows that may go; how many are left."""
+def clean_step(
+    db: Database,
+    client: LabelStudioClient,
+    settings: Settings,
+    project: Project,
+    listed: Sequence[int] = (),
+) -> list[int]:
+    """Delete the next few rows that may go; the ids that the next step should begin with.
+
+    `listed` are ids of the step before; without any, they are found. Empty = nothing is left.
+    """
+    rows = list(listed) or _due_rows(db, client, settings, project)
+    for prediction_id in rows[:STEP]:
+        client.delete_prediction(prediction_id)
+    left = rows[STEP:]
+    if rows:
+        logger.info("project %s: deleted %d superseded predictions", project.key, len(rows) - len(left))
+    return left or (_due_rows(db, client, settings, project) if rows else [])
+
+
+def _due_rows(db: Database, client: LabelStudioClient, settings: Settings, project: Project) -> list[int]:
+    """Ids of rows that may go, `LISTED` at most."""
     _discard_unfinished(db, project)
     due = _due_versions(db, settings, project)
     theirs = client.model_versions(project.project_id)
@@ -34,22 +58,14 @@ def clean_step(db: Database, client: LabelStudioClient, settings: Settings, proj
     due = due & set(theirs) - {str(client.project(project.project_id)["model_version"])}
     settled = _settled_tasks(db, settings, project) if SUGGESTION_VERSION in theirs else set()
     if not due and not settled:
-        return 0
-    rows = [
+        return []
+    rows = (
         int(row["id"])
         for row in client.predictions(project.project_id)
         if row["model_version"] in due
         or (row["model_version"] == SUGGESTION_VERSION and row["task"] in settled)
-    ]
-    for prediction_id in rows[:STEP]:
-        client.delete_prediction(prediction_id)
-    logger.info(
-        "project %s: deleted %d superseded predictions, %d left",
-        project.key,
-        len(rows[:STEP]),
-        len(rows[STEP:]),
     )
-    return len(rows[STEP:])
+    return list(islice(rows, LISTED))
 
 
 def _discard_unfinished(db: Database, project: Project) -> None:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from ale.cli import app as engine
 from ale.errors import AleError, ConfigurationError
+from ml_backend import ports
 from ml_backend.export_cli import app as export
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def demo(
         Path | None, typer.Option(help="Where Label Studio gets installed. [<home>/label-studio-venv]")
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget the last demo and start over.")] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Label Studio's port.")] = 8080,
-    ale_port: Annotated[int, typer.Option(min=1, max=65535, help="ALE's port.")] = 9090,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Label Studio's port.")] = ports.LABEL_STUDIO,
+    ale_port: Annotated[int, typer.Option(min=1, max=65535, help="ALE's port.")] = ports.ALE,
     auto: Annotated[int, typer.Option(min=0, help="Label this many tasks by a simulated annotator.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated annotator.")] = 1,
     pace: Annotated[float, typer.Option(min=0, help="Seconds between two simulated labels.")] = 0.4,
@@ -122,7 +123,7 @@ def connect(project: ProjectId) -> None:
 
 @app.command()
 def disconnect(project: ProjectId) -> None:
-    """Undo `connect`: webhook, backend, order and tabs. Annotations and predictions stay."""
+    """Undo `connect`: webhook, backend, order, tabs. Annotations, predictions and `ale_*` fields stay."""
     from ml_backend.connect import disconnect_project
     from ml_backend.settings import load_settings
     from ml_backend.wiring import build_services

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import redis
@@ -142,14 +143,15 @@ def teach_project(project: str) -> str:
     return f"{taught.answered} answers, {taught.left} left"
 
 
-def clean_project(project: str) -> str:
-    """One step of deleting prediction rows that no open page can hold any more."""
+def clean_project(project: str, listed: Sequence[int] = ()) -> str:
+    """One step of deleting prediction rows that no open page can hold any more; `listed` as in `clean_step`."""
     services, connection = _open()
     row = projects.find(services.db, project)
     if row is None or row.status == "gone" or not _ours(services, row):
         return "ignored"
     try:
-        left = clean_step(services.db, LabelStudioClient(services.settings), services.settings, row)
+        client = LabelStudioClient(services.settings)
+        left = clean_step(services.db, client, services.settings, row, listed)
     except AleError as error:
         # Superseded rows do no harm; the next learn run starts another round.
         logger.warning("project %s: clean: %s: %s", project, type(error).__name__, error)
@@ -157,10 +159,10 @@ def clean_project(project: str) -> str:
         end_chain(connection, CLEAN, project)
         return "failed"
     if left:
-        enqueue_chain(connection, CLEAN, project, next_step=True)
+        enqueue_chain(connection, CLEAN, project, next_step=True, args=[left])
     else:
         end_chain(connection, CLEAN, project)
-    return f"{left} rows left"
+    return f"{len(left)} rows listed for the next step"
 
 
 def same_project(client: LabelStudioClient, key: ProjectKey) -> Json:

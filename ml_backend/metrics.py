@@ -58,7 +58,10 @@ class _Page(Collector):
             for project in projects:
                 gauge.add_metric([project["key"]], project[name])
             yield gauge
-        runs = CounterMetricFamily("ale_learn_runs", "Learn runs by outcome.", labels=["project", "outcome"])
+        # A gauge: old runs leave the table. The counter of all runs is ale_events_total{part="learn"}.
+        runs = GaugeMetricFamily(
+            "ale_learn_runs", "Learn runs on record, by outcome.", labels=["project", "outcome"]
+        )
         review = GaugeMetricFamily(
             "ale_review_flags", "Review flags by status.", labels=["project", "status"]
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 
+LABEL_STUDIO, ALE = 8080, 9090
+"""The ports that both have where nobody says otherwise."""
+
 
 def is_free(port: int) -> bool:
     """Whether nobody listens on that port of 127.0.0.1 now."""

@@ -6,6 +6,8 @@ Arguments travel as JSON, never as pickle.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import redis
 from rq import Queue, Retry
 from rq.exceptions import DuplicateJobError
@@ -45,7 +47,9 @@ def learn_waits(connection: redis.Redis, project: str) -> bool:
     return any(job_id.startswith(f"learn-{project}-") for job_id in queue(LEARN, connection).job_ids)
 
 
-def enqueue_chain(connection: redis.Redis, name: str, project: str, *, next_step: bool = False) -> bool:
+def enqueue_chain(
+    connection: redis.Redis, name: str, project: str, *, next_step: bool = False, args: Sequence[object] = ()
+) -> bool:
     """A step of a long piece of background work (TEACH, CLEAN); False when such a chain is alive already.
 
     Each step queues the next, so that a learn run never waits behind more than one step. The token says that
@@ -53,7 +57,7 @@ def enqueue_chain(connection: redis.Redis, name: str, project: str, *, next_step
     """
     if not connection.set(_token(name, project), 1, nx=not next_step, ex=CHAIN_TTL_S):
         return False
-    return _enqueue(connection, name, STEPS[name], [project], None, STEP_TIMEOUT_S)
+    return _enqueue(connection, name, STEPS[name], [project, *args], None, STEP_TIMEOUT_S)
 
 
 def end_chain(connection: redis.Redis, name: str, project: str) -> None:

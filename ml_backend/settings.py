@@ -260,7 +260,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**named)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, item['loc']))}={_shown(item)}: {item['msg']}"
+            f"{'.'.join(map(str, item['loc']))}={_shown(item)}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_url=False)
         ]
         raise ConfigurationError("wrong settings:\n  " + "\n  ".join(lines)) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ale.text import normalise, text_hash
@@ -24,6 +24,7 @@ from ml_backend.store.schema import Project
 logger = logging.getLogger(__name__)
 
 OVERLAP = timedelta(seconds=2)  # rows of a transaction that was still open at the last read carry older times
+SETTLED = timedelta(seconds=30)  # no transaction of Label Studio stays open for so long
 CHUNK = 100  # whole tasks per request
 
 
@@ -44,10 +45,13 @@ def sync(db: Database, client: LabelStudioClient, row: Project, project: Json, c
         # Another field may hold the text and other values may be labels: read all of it again.
         if row.label_config:
             mirror.reread_annotations(db, row.key)
-        projects.change(db, row.key, label_config=config, synced_until="", counts_seen="")
-        row.label_config, row.synced_until, row.counts_seen = config, "", ""
-    client_rows = client.tasks(row.project_id, changed_after=_since(row.synced_until))
-    synced = _apply(db, client, row, control, client_rows, whole=not row.synced_until)
+        projects.change(db, row.key, label_config=config, synced_until="", settled_until="", counts_seen="")
+        row.label_config, row.synced_until, row.settled_until, row.counts_seen = config, "", "", ""
+    begun = datetime.now(UTC)
+    before = row.synced_until
+    client_rows = client.tasks(row.project_id, changed_after=_since(row))
+    synced = _apply(db, client, row, control, client_rows, whole=not before)
+    _settle(db, row, before, begun)
     return _repair(db, client, row, project, control) or synced
 
 
@@ -179,8 +183,28 @@ def _user_id(value: Any) -> int | None:
     return int(value) if isinstance(value, int) else None
 
 
-def _since(watermark: str) -> str:
-    if not watermark:
+def _since(row: Project) -> str:
+    """From when on to read; empty = from the start."""
+    if not row.synced_until:
         return ""
-    moment = datetime.fromisoformat(watermark) - OVERLAP
+    settled = row.settled_until == row.synced_until
+    moment = datetime.fromisoformat(row.synced_until) - (timedelta() if settled else OVERLAP)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _settle(db: Database, row: Project, before: str, begun: datetime) -> None:
+    """Remember when the watermark moved, and that what it stands for was read again well after that.
+
+    An import of 10,000 tasks lies within one overlap: each sync would read all of it until something else
+    changes. Only our own clock is compared with itself.
+    """
+    if row.synced_until != before:
+        row.synced_at = datetime.now(UTC)
+        projects.change(db, row.key, synced_at=row.synced_at)
+    elif (
+        row.synced_until != row.settled_until
+        and row.synced_at is not None
+        and begun - row.synced_at >= SETTLED
+    ):
+        row.settled_until = row.synced_until
+        projects.change(db, row.key, settled_until=row.settled_until)

@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import SecretStr
 
 from ale.errors import ConfigurationError
+from ml_backend import ports
 from ml_backend.demo.label_studio_server import HOST
 from ml_backend.demo.teacher import SECRETS, TEACHING, DemoTeacher
 from ml_backend.ports import free_port, is_free
@@ -95,7 +96,14 @@ class Kept:
                         f"port {port}, which the demo in {plan.home} was made for, is taken by another program: "
                         "stop that one, or start over with --reset"
                     )
-            return kept, []
+            return kept, [
+                f"this demo keeps {name} at port {got}; port {wished} needs a new one: --reset"
+                for name, wished, got, usual in (
+                    ("Label Studio", plan.port, kept.port, ports.LABEL_STUDIO),
+                    ("ALE", plan.ale_port, kept.ale_port, ports.ALE),
+                )
+                if wished not in {got, usual}
+            ]
         port = free_port(plan.port)
         ale_port = free_port(plan.ale_port if plan.ale_port != port else port + 1)
         notes = [

@@ -105,7 +105,11 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
     if alive:
         yield works("worker", f"{len(alive)} alive")
     else:
-        yield broken("worker", "none has given a sign of life lately", "run: ale worker")
+        yield broken(
+            "worker",
+            "none has given a sign of life lately",
+            "run: ale worker   (one that was just started needs some ten seconds)",
+        )
         return
     marks = Marks(connection, debounce_s=settings.debounce_s, max_wait_s=settings.max_wait_s)
     overdue = -min(marks.pending().values(), default=0.0)

@@ -74,6 +74,10 @@ class Project(Base):
     """Number of the newest learn run; an older one discards itself."""
     synced_until: Mapped[str] = mapped_column(String(40), default="")
     """Newest `updated_at` that was read, as Label Studio writes it."""
+    synced_at: Mapped[datetime | None]
+    """When (by our clock) `synced_until` last moved."""
+    settled_until: Mapped[str] = mapped_column(String(40), default="")
+    """Up to here nothing can come any more: it was read once more, long after it was read first."""
     counts_seen: Mapped[str] = mapped_column(String(120), default="")
     teacher_problem: Mapped[str] = mapped_column(Text, default="")
     """Why the teacher does not answer just now; empty when it does."""

@@ -7,8 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from ale.errors import ConfigurationError
 from ml_backend.marks import connect_redis
 from ml_backend.redis_server import answers, ensure_redis, find_redis_server, resolve_redis_url
 from ml_backend.settings import Settings, load_settings
+from tests.conftest import wait_until
 
 HOLDER = """
 import sys
@@ -35,14 +34,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings without a REDIS_URL and with a home of their own."""
     monkeypatch.delenv("REDIS_URL", raising=False)
     return load_settings(home=tmp_path / "a home")
-
-
-def eventually(holds: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
-    """Poll until it holds; fail with `what` when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
 
 
 def ask(url: str, *command: str) -> Any:
@@ -97,7 +88,7 @@ def test_a_killed_server_comes_back_on_the_same_address_with_its_data(own: Setti
         ask(url, "SET", "job", "precious")
         first = server_pid(url)
         os.kill(first, signal.SIGKILL)
-        eventually(lambda: answers(url) and server_pid(url) != first, "another server answers")
+        wait_until(lambda: answers(url) and server_pid(url) != first, within_s=20)
         assert ask(url, "GET", "job") == b"precious"
 
 
@@ -113,7 +104,7 @@ def test_a_second_process_shares_it_and_takes_over(own: Settings) -> None:
             first = server_pid(url)
             holder.kill()
             holder.wait()
-            eventually(lambda: answers(url) and server_pid(url) != first, "we run it now")
+            wait_until(lambda: answers(url) and server_pid(url) != first, within_s=20)
             assert ask(url, "GET", "queue") == b"full"
         assert not answers(url)
 

@@ -6,25 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ml_backend.supervisor import Child, ChildFailed, Supervisor
+from tests.conftest import wait_until
 
 SLEEPER = (
     "import pathlib, os, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
 )
-
-
-def eventually(holds: Callable[[], bool], what: str, within_s: float = 15.0) -> None:
-    """Poll until it holds; fail with `what` when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
@@ -112,7 +104,7 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path, supervisor: Supervis
     supervisor.start(sleeper(tmp_path, "one"))
     first = pid_of(tmp_path, "one")
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: pid_of(tmp_path, "one") != first, "the child runs again")
+    wait_until(lambda: pid_of(tmp_path, "one") != first, within_s=20)
     supervisor.check()
 
 
@@ -121,8 +113,8 @@ def test_a_child_whose_guard_is_killed_is_started_again(tmp_path: Path, supervis
     supervisor.start(sleeper(tmp_path, "one"))
     first = pid_of(tmp_path, "one")
     os.kill(supervisor.pid("one"), signal.SIGKILL)
-    eventually(lambda: pid_of(tmp_path, "one") != first, "the child runs again")
-    eventually(lambda: not alive(first), "the old program ended with its guard")
+    wait_until(lambda: pid_of(tmp_path, "one") != first, within_s=20)
+    wait_until(lambda: not alive(first), within_s=20)
 
 
 def test_a_child_that_keeps_dying_is_given_up(tmp_path: Path) -> None:
@@ -181,9 +173,9 @@ def test_no_orphan_however_the_parent_ends(tmp_path: Path, how: signal.Signals) 
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path), SLEEPER], stderr=subprocess.DEVNULL
     ) as parent:
-        eventually((tmp_path / "up").exists, "the parent is up")
+        wait_until((tmp_path / "up").exists, within_s=20)
         pid = pid_of(tmp_path, "child")
         assert alive(pid)
         parent.send_signal(how)
         parent.wait(20)
-    eventually(lambda: not alive(pid), "the child ended")
+    wait_until(lambda: not alive(pid), within_s=20)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ale.io.checkpoints import save_checkpoint
+from ale.io.checkpoints import load_checkpoint, save_checkpoint
 from ale.text import text_hash
 from ml_backend import beliefs
 from ml_backend.beliefs import BeliefsReader
@@ -130,3 +132,30 @@ def test_the_last_good_version_answers_for_a_damaged_one(
     published = reader.read("p", "v2")
     assert published is not None
     assert published.version == "v2"
+
+
+def test_a_store_that_hangs_holds_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one request waits for the store, the others answer from the version that was read before."""
+    publish(tmp_path, "v1", {"a": ([1.0, 0.0], 0.5)})
+    reader = BeliefsReader(str(tmp_path))
+    assert reader.read("p", "v1") is not None
+    publish(tmp_path, "v2", {"a": ([0.0, 1.0], 0.5)})
+    asked, go_on = Event(), Event()
+
+    def hanging(*args: Any) -> Any:
+        asked.set()
+        go_on.wait(30)
+        return load_checkpoint(*args)
+
+    monkeypatch.setattr(beliefs, "load_checkpoint", hanging)
+    monkeypatch.setattr(beliefs, "WAIT_S", 0.01)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(reader.read, "p", "v2")
+        assert asked.wait(30)
+        meanwhile = reader.read("p", "v2")
+        go_on.set()
+        found = waiting.result()
+    assert meanwhile is not None
+    assert meanwhile.version == "v1"
+    assert found is not None
+    assert found.version == "v2"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from ale.errors import Superseded
-from ml_backend.clean import _discard_unfinished, _due_versions, _settled_tasks
+from ml_backend.clean import _discard_unfinished, _due_versions, _settled_tasks, clean_step
 from ml_backend.identity import ProjectKey
+from ml_backend.label_studio import LabelStudioClient
 from ml_backend.publish import NAME, check_fence
 from ml_backend.settings import Settings
 from ml_backend.store import projects, versions
@@ -150,3 +153,46 @@ def test_names_of_versions() -> None:
     assert NAME.match("ale-12-3f9c")
     for foreign in ("ale", "ale-12", "ale-12-3f9c-x", "ALE-12-3f9c", "review", "xale-1-aaaa", "ale-1-zzzz"):
         assert not NAME.match(foreign)
+
+
+class Rows:
+    """The part of Label Studio that a clean-up speaks to; `listings` counts how often all rows were listed."""
+
+    def __init__(self, versions_by_row: dict[int, str]) -> None:
+        self.stored = dict(versions_by_row)
+        self.listings = 0
+
+    def model_versions(self, project_id: int) -> dict[str, int]:
+        """Rows by version."""
+        return Counter(self.stored.values())
+
+    def project(self, project_id: int) -> dict[str, Any]:
+        """Only what names the version in force."""
+        return {"model_version": "ale-2-bbbb"}
+
+    def predictions(self, project_id: int) -> Iterator[dict[str, Any]]:
+        """All rows."""
+        self.listings += 1
+        return iter([{"id": i, "model_version": name, "task": i} for i, name in self.stored.items()])
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """One row."""
+        self.stored.pop(prediction_id, None)
+
+
+def test_one_listing_serves_many_steps(db: Database, day: Settings) -> None:
+    """600 old rows go in steps of 25 after two listings, the rows in force stay."""
+    add(db, "ale-1-aaaa", "superseded", hours_ago=25)
+    add(db, "ale-2-bbbb", "in_force", hours_ago=25, number=2)
+    projects.change(db, KEY, version="ale-2-bbbb")
+    rows = Rows({i: "ale-1-aaaa" if i < 600 else "ale-2-bbbb" for i in range(1000)})
+    project = projects.get(db, KEY)
+    left: list[int] = []
+    steps = 0
+    while left or not steps:
+        left = clean_step(db, cast(LabelStudioClient, rows), day, project, left)
+        steps += 1
+    assert set(rows.stored.values()) == {"ale-2-bbbb"}
+    assert len(rows.stored) == 400
+    assert (steps, rows.listings) == (24, 2)
+    assert {v.version: v.state for v in versions.every(db, str(KEY))}["ale-1-aaaa"] == "cleaned"

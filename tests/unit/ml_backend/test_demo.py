@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,10 @@ def test_the_next_start_uses_the_same_ports_or_says_why_not(tmp_path: Path) -> N
         with pytest.raises(ConfigurationError, match=rf"port {busy}.*is taken.*--reset"):
             Kept.load(plan)
     assert Kept.load(plan) == (Kept(busy, 9090, 3), [])
+    elsewhere = replace(plan, port=busy - 1)
+    assert Kept.load(elsewhere)[1] == [
+        f"this demo keeps Label Studio at port {busy}; port {busy - 1} needs a new one: --reset"
+    ]
 
 
 def test_reset_forgets_the_demo_and_keeps_the_installation(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ml_backend.controls import find_control
+from ml_backend.store.schema import Project
 from ml_backend.sync import _since, annotation_row
 
 CONTROL = find_control(
@@ -87,6 +88,14 @@ def test_who_was_made_from_a_prediction(values: dict[str, Any], expected: bool) 
 
 def test_the_watermark_overlaps() -> None:
     """Two seconds back, in the form that Label Studio's filter wants; the first time everything is read."""
-    assert _since("") == ""
-    assert _since("2026-01-01T00:00:01.500000Z") == "2025-12-31T23:59:59.500000Z"
-    assert _since("2026-01-01T02:00:01Z") == "2026-01-01T01:59:59.000000Z"
+    assert _since(Project(synced_until="")) == ""
+    assert _since(Project(synced_until="2026-01-01T00:00:01.500000Z")) == "2025-12-31T23:59:59.500000Z"
+    assert _since(Project(synced_until="2026-01-01T02:00:01Z")) == "2026-01-01T01:59:59.000000Z"
+
+
+def test_a_settled_watermark_does_not_overlap() -> None:
+    """What was read again long after is not read a third time."""
+    at = "2026-01-01T02:00:01.000000Z"
+    assert _since(Project(synced_until=at, settled_until=at)) == at
+    later = Project(synced_until="2026-01-01T03:00:00.000000Z", settled_until=at)
+    assert _since(later) == "2026-01-01T02:59:58.000000Z"

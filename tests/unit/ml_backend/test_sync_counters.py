@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+import ml_backend.sync as sync_module
 from ml_backend.controls import find_control
 from ml_backend.identity import ProjectKey
 from ml_backend.label_studio import LabelStudioClient
@@ -25,11 +27,12 @@ KEY = ProjectKey("http://label-studio.test:8080", 1, 1_700_000_000)
 
 
 class Shelf:
-    """The part of Label Studio that a sync reads; `whole_reads` counts readings of all tasks."""
+    """The part of Label Studio that a sync reads; `whole_reads` counts readings of all tasks, `listed` tasks."""
 
     def __init__(self, size: int) -> None:
         self.stored = {i: self._task(i, 0) for i in range(size)}
         self.whole_reads = 0
+        self.listed = 0
         self.clock = 0
 
     def _task(self, task_id: int, second: int) -> Json:
@@ -72,6 +75,7 @@ class Shelf:
         """All tasks, those that changed, or some whole."""
         self.whole_reads += not changed_after and not ids
         rows = [self.stored[i] for i in ids or self.stored if self.stored[i]["updated_at"] > changed_after]
+        self.listed += len(rows)
         return iter(rows)
 
     def annotations(self, task_id: int) -> list[Json]:
@@ -115,3 +119,21 @@ def test_a_deleted_task_is_found_although_labels_keep_coming(db: Database) -> No
     shelf.annotate(2)
     assert synced(db, shelf, before) == (4, 1)
     assert shelf.whole_reads == 2
+
+
+def test_an_import_is_not_read_for_ever(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks that came at one moment are read with the overlap until that moment has settled, then no more."""
+    shelf = Shelf(50)
+    read = []
+    for _ in range(2):
+        synced(db, shelf, shelf.project(1))
+        read.append(shelf.listed)
+    assert read == [50, 100]  # a transaction may still be open
+    monkeypatch.setattr(sync_module, "SETTLED", timedelta())
+    for _ in range(2):
+        synced(db, shelf, shelf.project(1))
+        read.append(shelf.listed)
+    assert read[2:] == [150, 150]
+    shelf.annotate(3)
+    assert synced(db, shelf, shelf.project(1)) == (50, 1)
+    assert shelf.listed == 152  # found by its time, then read whole
