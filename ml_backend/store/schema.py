@@ -76,7 +76,7 @@ class Project(Base):
     """Newest `updated_at` that was read, as Label Studio writes it."""
     synced_at: Mapped[datetime | None]
     """When (by our clock) `synced_until` last moved."""
-    settled_until: Mapped[str] = mapped_column(String(40), default="")
+    settled_until: Mapped[str] = mapped_column(String(40), default="", server_default="")
     """Up to here nothing can come any more: it was read once more, long after it was read first."""
     counts_seen: Mapped[str] = mapped_column(String(120), default="")
     teacher_problem: Mapped[str] = mapped_column(Text, default="")
