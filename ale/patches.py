@@ -22,7 +22,8 @@ from ale.types import LabelSpace, Probs
 GOLD_SHARE = 0.2
 """Share of texts that are kept for gold."""
 
-_MOST_HINT_CHARS = 300  # a hint is read with every question, and paid for
+MOST_HINT_CHARS = 300
+"""A hint is read with every question, and paid for."""
 
 
 def reserved_for_gold(text_hash: str, share: float = GOLD_SHARE) -> bool:
@@ -172,13 +173,13 @@ def propose(
     for human, said in frequent[:pairs]:
         seen = sorted(usable[human, said].values(), key=lambda one: (len(one.text), one.text_hash))
         found.append(Patch(human, said, len(seen), contrast=tuple(seen[:examples])))
-        hint = "" if write_hint is None else _one_line(write_hint(labels, human, said, seen))
+        hint = "" if write_hint is None else one_line(write_hint(labels, human, said, seen))
         if hint and hint != labels.hints[human]:
             found.append(Patch(human, said, len(seen), hint=hint))
     return found
 
 
-def _one_line(hint: str) -> str:
+def one_line(hint: str) -> str:
     """What a model wrote, as a hint may be: one line, cut at the last word that fits."""
     line = " ".join(hint.split())
-    return line if len(line) <= _MOST_HINT_CHARS else line[:_MOST_HINT_CHARS].rsplit(" ", 1)[0]
+    return line if len(line) <= MOST_HINT_CHARS else line[:MOST_HINT_CHARS].rsplit(" ", 1)[0]

@@ -24,7 +24,7 @@ _PROSE_WORDS = 6  # a bare reply of more words is no name of anything
 _CODE = re.compile(r'"label"\s*:\s*"?(\w+)')
 
 
-class _Object(dict[str, Any]):
+class ReplyObject(dict[str, Any]):
     """A JSON object that remembers whether it names its label twice; `json` keeps the last and says nothing."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
@@ -32,7 +32,7 @@ class _Object(dict[str, Any]):
         self.label_twice = sum(key == "label" for key, _ in pairs) > 1
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_Object)
+_DECODER = json.JSONDecoder(object_pairs_hook=ReplyObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Verdict:
 
 def read_reply(reply: ChatReply, names: Names) -> Verdict:
     """The label of a question about one text."""
-    content = _content(reply)
+    content = content_of(reply)
     if isinstance(content, Abstention):
         return Verdict(abstention=content)
     bare = _bare(content, names)
-    objects = _objects(content)
+    objects = objects_in(content)
     if bare.label is not None or objects == []:
         return bare
     if objects is None or len(objects) > 1:
@@ -73,12 +73,12 @@ def read_batch(reply: ChatReply, names: Names, ids: Collection[str]) -> dict[str
 
     An id that is missing, or that stands there twice, is WRONG_ITEM: nobody knows which text was meant.
     """
-    content = _content(reply)
+    content = content_of(reply)
     if isinstance(content, Abstention):
         return dict.fromkeys(ids, Verdict(abstention=content))
-    objects = _objects(content)
+    objects = objects_in(content)
     answers = objects[0].get("answers") if objects and len(objects) == 1 else None
-    if not isinstance(answers, list) or not all(isinstance(answer, _Object) for answer in answers):
+    if not isinstance(answers, list) or not all(isinstance(answer, ReplyObject) for answer in answers):
         return dict.fromkeys(ids, Verdict(abstention=Abstention.BAD_JSON))
     spans = _spans(content)
     found: dict[str, list[Verdict]] = {}
@@ -89,7 +89,7 @@ def read_batch(reply: ChatReply, names: Names, ids: Collection[str]) -> dict[str
     return {name: found[name][0] if len(found.get(name, ())) == 1 else wrong for name in ids}
 
 
-def _content(reply: ChatReply) -> str | Abstention:
+def content_of(reply: ChatReply) -> str | Abstention:
     """What was said, or why that is no answer."""
     if reply.finish_reason == "content_filter":
         return Abstention.CONTENT_FILTER
@@ -106,12 +106,12 @@ def _content(reply: ChatReply) -> str | Abstention:
     return " " * thoughts + reply.content[thoughts:]
 
 
-def _objects(content: str) -> list[_Object] | None:
+def objects_in(content: str) -> list[ReplyObject] | None:
     """All outermost JSON objects, whatever stands around them; None where one is broken.
 
     What stands inside a broken object is not looked at: it may be an example that the model repeats.
     """
-    found: list[_Object] = []
+    found: list[ReplyObject] = []
     start = content.find("{")
     while start >= 0:
         try:
@@ -143,7 +143,7 @@ def _bare(content: str, names: Names) -> Verdict:
     return Verdict(abstention=Abstention.UNKNOWN_LABEL if is_name else Abstention.BAD_JSON)
 
 
-def _labelled(answer: _Object, names: Names, span: tuple[int, int] | None) -> Verdict:
+def _labelled(answer: ReplyObject, names: Names, span: tuple[int, int] | None) -> Verdict:
     if "label" not in answer:
         return Verdict(abstention=Abstention.BAD_JSON)
     value = answer["label"]
