@@ -43,6 +43,8 @@ ASK_NOW_S = 300.0
 ASK_WHILE_ENCODING_S = 2.0
 """While texts are left that have no embedding yet: without one they are not learnt from."""
 LOOK_S = 0.5
+TURN_S = 6.0
+"""How long a killed worker's turn lasts on: the next one waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class Teaching:
 def turn(connection: redis.Redis, what: str, over: Callable[[], bool] = lambda: False) -> Iterator[bool]:
     """Yields whether it is this process's turn; waits for it, since a killed worker's turn ends by itself."""
     while True:
-        with single_flight(connection, what, "teach") as mine:
+        with single_flight(connection, what, "teach", TURN_S) as mine:
             if mine or over():
                 yield mine
                 return

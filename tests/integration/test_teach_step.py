@@ -232,7 +232,7 @@ def test_nobody_pays_where_nobody_has_agreed(
     names = texts(3)
     server = endpoint(names)
     add_project(db, names, paid_teacher=False)
-    assert "ale connect 1" in step(with_teacher(settings, server), db, names).problem
+    assert "ale teach 1" in step(with_teacher(settings, server), db, names).problem
     assert len(server.calls) == 0
 
 
