@@ -72,26 +72,27 @@ class FineTuning:
                 )
             if tuned is None or tuned.state == "preparing":
                 made = self.plan(base)
-                again = self._already(made)
-                if tuned is None and again is not None:
-                    return again
-                tuned = self._prepared(tuned, made, spec.provider)
+                before = self.trained_before(made)
+                if tuned is None and before is not None:
+                    return before
+                tuned = self._prepared(tuned, made)
                 self._upload(tuning, tuned, made)
                 self._start(tuning, tuned, first=True)
             elif tuned.state == "starting":
                 self._start(tuning, tuned, first=False)
             return self._follow(tuning, tuned)
 
-    def _already(self, made: TrainingSet) -> TunedModel | None:
-        """The job that was trained on the very same files from the same model."""
+    def trained_before(self, made: TrainingSet) -> TunedModel | None:
+        """The job that has trained the same model on the very same files at the same provider."""
+        wanted = ("succeeded", made.provider, made.base, made.checksums)
         for tuned in tunings.every(self.db, self.project.key):
-            if (tuned.state, tuned.base, tuned.files) == ("succeeded", made.base, made.checksums):
+            if (tuned.state, tuned.provider, tuned.base, tuned.files) == wanted:
                 return tuned
         return None
 
     # -- before anything is started ------------------------------------------------------------------
 
-    def _prepared(self, earlier: TunedModel | None, made: TrainingSet, provider: str) -> TunedModel:
+    def _prepared(self, earlier: TunedModel | None, made: TrainingSet) -> TunedModel:
         """The row of a job that is not started, with its money set aside."""
         if earlier is not None:
             spend.release(self.db, self.project.key, earlier.reservation)
@@ -107,7 +108,7 @@ class FineTuning:
         tuned = TunedModel(
             id=uuid.uuid4().hex,
             project=self.project.key,
-            provider=provider,
+            provider=made.provider,
             base=made.base,
             question=made.question,
             prompt=made.prompt,

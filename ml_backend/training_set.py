@@ -69,6 +69,7 @@ class TrainingSet:
     validation: str = field(repr=False)
     examples: int
     validating: int
+    provider: str
     base: str
     cost: Cost
     snapshot: str
@@ -139,6 +140,7 @@ def training_set(
         validation=_file(gold),
         examples=len(train),
         validating=len(gold),
+        provider=spec.provider,
         base=base,
         cost=_cost(settings, base, [said for _, said in train]),
         snapshot=labelled.snapshot,

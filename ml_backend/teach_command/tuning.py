@@ -36,7 +36,9 @@ def run_tuning(
     if under_way is None:
         made = tuning.plan(base)
         _show_plan(console, made)
-        if not yes:
+        if tuning.trained_before(made) is not None:
+            console.print("Trained already, on these very files: nothing is started, nothing is paid.")
+        elif not yes:
             console.print(f"To train it: [bold]ale teach {project.project_id} --finetune --yes[/]")
             return 0, {"plan": made.manifest(project)}
     else:

@@ -73,14 +73,7 @@ class Account:
 
     def ask(self, call: Call, *, again: bool = True) -> Json:
         """The JSON object that one request is answered with. `again`: asked once more where that may help."""
-        body = self._bytes(call, again=again)
-        try:
-            data = json.loads(body)
-        except ValueError:
-            data = None
-        if not isinstance(data, Mapping):
-            raise not_an_api(self.place)
-        return data
+        return self._patiently(lambda: self._object(call), again=again)
 
     def rows(self, page: Callable[[dict[str, Any]], Call]) -> Iterator[Json]:
         """All rows of a list, page by page; `page` makes the request from the arguments for the query."""
@@ -122,13 +115,10 @@ class Account:
 
     def content(self, file_id: str) -> bytes:
         """The bytes of a file."""
-        return self._bytes(lambda client: client.files.with_raw_response.content(file_id), again=True)
+        call: Call = lambda client: client.files.with_raw_response.content(file_id)  # noqa: E731
+        return self._patiently(lambda: self._once(call), again=True)
 
-    def identity(self, made: Json) -> str:
-        """The id of what was made; raises TeacherUnavailable where there is none."""
-        return identity(made, self.place)
-
-    def _bytes(self, call: Call, *, again: bool) -> bytes:
+    def _patiently(self, ask: Callable[[], T], *, again: bool) -> T:
         retrying = Retrying(
             stop=stop_after_attempt(self.patience.attempts if again else 1),
             retry=retry_if_exception(_may_help),
@@ -136,8 +126,16 @@ class Account:
             sleep=self.patience.sleep,
             reraise=True,
         )
-        content: bytes = retrying(self._once, call)
-        return content
+        return retrying(ask)
+
+    def _object(self, call: Call) -> Json:
+        try:
+            data = json.loads(self._once(call))
+        except ValueError:
+            data = None
+        if not isinstance(data, Mapping):
+            raise not_an_api(self.place)
+        return data
 
     def _once(self, call: Call) -> bytes:
         import openai

@@ -13,7 +13,7 @@ from typing import Any
 
 from ale.chat import Capabilities, ChatReply, ChatRequest
 from ale.errors import ContentFiltered, TeacherUnavailable
-from ale.io.chat.account import Account, Json
+from ale.io.chat.account import Account, Json, identity
 from ale.io.chat.faults import QUOTABLE, NoRoom, from_response
 from ale.io.chat.openai_chat import request_body
 from ale.io.chat.prices import Price
@@ -82,51 +82,62 @@ class Batches:
 
     def start(self, file_id: str, metadata: Mapping[str, str]) -> BatchState:
         """Start a batch over an uploaded file. Asked once: after an unclear end look with `find`."""
-        return self._state(
-            self.account.ask(
-                lambda client: client.batches.with_raw_response.create(
-                    input_file_id=file_id,
-                    endpoint=self._endpoint,
-                    completion_window="24h",
-                    metadata=dict(metadata),
-                ),
-                again=False,
-            )
+        made = self.account.ask(
+            lambda client: client.batches.with_raw_response.create(
+                input_file_id=file_id,
+                endpoint=self._endpoint,
+                completion_window="24h",
+                metadata=dict(metadata),
+            ),
+            again=False,
         )
+        return read_batch(made, self.account.place)
 
     def find(self, file_id: str) -> BatchState | None:
         """The batch over this file, None where there is none."""
         rows = self.account.rows(
             lambda where: lambda client: client.batches.with_raw_response.list(extra_query=where)
         )
-        return next((self._state(row) for row in rows if row.get("input_file_id") == file_id), None)
+        mine = (row for row in rows if row.get("input_file_id") == file_id)
+        return next((read_batch(row, self.account.place) for row in mine), None)
 
     def look(self, batch_id: str) -> BatchState:
         """The batch as it is by now."""
-        return self._state(
-            self.account.ask(lambda client: client.batches.with_raw_response.retrieve(batch_id))
-        )
+        found = self.account.ask(lambda client: client.batches.with_raw_response.retrieve(batch_id))
+        return read_batch(found, self.account.place)
 
-    def lines(self, state: BatchState) -> Iterator[Line]:
-        """What is there, of an ended batch: complete, or what was ready when it expired or was cancelled."""
+    def lines(self, state: BatchState) -> list[Line]:
+        """What is there, of an ended batch: complete, or what was ready when it expired or was cancelled.
+
+        Raises TeacherUnavailable when less comes than is there: what is missing was paid.
+        """
+        found: list[Line] = []
         for file_id in (state.output, state.errors):
             if file_id is not None:
-                yield from read_lines(self.account.content(file_id), self.account.place)
+                found += read_lines(self.account.content(file_id), self.account.place)
+        if len(found) < state.completed + state.failed:
+            raise TeacherUnavailable(
+                f"{self.account.place} has {state.completed + state.failed} answers and gave {len(found)} of them",
+                reason="interrupted",
+            )
+        return found
 
-    def _state(self, row: Json) -> BatchState:
-        counts = row.get("request_counts")
-        counts = counts if isinstance(counts, Mapping) else {}
-        total, completed, failed = (int(counts.get(name) or 0) for name in ("total", "completed", "failed"))
-        return BatchState(
-            id=self.account.identity(row),
-            status=str(row.get("status") or ""),
-            total=total,
-            completed=completed,
-            failed=failed,
-            output=row.get("output_file_id") or None,
-            errors=row.get("error_file_id") or None,
-            problem=_problem(row.get("errors")),
-        )
+
+def read_batch(row: Json, place: str) -> BatchState:
+    """A batch as the provider describes it. Raises TeacherUnavailable when this is none."""
+    counts = row.get("request_counts")
+    counts = counts if isinstance(counts, Mapping) else {}
+    total, completed, failed = (int(counts.get(name) or 0) for name in ("total", "completed", "failed"))
+    return BatchState(
+        id=identity(row, place),
+        status=str(row.get("status") or ""),
+        total=total,
+        completed=completed,
+        failed=failed,
+        output=row.get("output_file_id") or None,
+        errors=row.get("error_file_id") or None,
+        problem=_problem(row.get("errors")),
+    )
 
 
 def read_lines(content: bytes, place: str) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ale.io.chat.account import Account, Json
+from ale.io.chat.account import Account, Json, identity
 from ale.io.chat.faults import QUOTABLE
 
 MIN_EXAMPLES = 10
@@ -101,43 +101,46 @@ class Tuning:
             }
         if validation is not None:
             wanted["validation_file"] = validation
-        return self._state(
-            self.account.ask(
-                lambda client: client.fine_tuning.jobs.with_raw_response.create(**wanted), again=False
-            )
+        made = self.account.ask(
+            lambda client: client.fine_tuning.jobs.with_raw_response.create(**wanted), again=False
         )
+        return read_job(made, self.account.place)
 
     def find(self, training: str) -> JobState | None:
         """The job over this training file, None where there is none."""
         rows = self.account.rows(
             lambda where: lambda client: client.fine_tuning.jobs.with_raw_response.list(extra_query=where)
         )
-        return next((self._state(row) for row in rows if row.get("training_file") == training), None)
+        mine = (row for row in rows if row.get("training_file") == training)
+        return next((read_job(row, self.account.place) for row in mine), None)
 
     def look(self, job_id: str) -> JobState:
         """The job as it is by now, with its last step where the provider tells."""
         row = self.account.ask(lambda client: client.fine_tuning.jobs.with_raw_response.retrieve(job_id))
         if row.get("status") != "running":
-            return self._state(row)
+            return read_job(row, self.account.place)
         events = self.account.ask(
             lambda client: client.fine_tuning.jobs.with_raw_response.list_events(job_id, limit=20)
         )
         told = [event.get("data") for event in events.get("data") or [] if isinstance(event, Mapping)]
         steps = [data for data in told if isinstance(data, Mapping) and data.get("total_steps")]
         newest: Json = max(steps, key=lambda data: int(data.get("step") or 0), default={})
-        return self._state(row, int(newest.get("step") or 0), int(newest.get("total_steps") or 0))
+        step, of = int(newest.get("step") or 0), int(newest.get("total_steps") or 0)
+        return read_job(row, self.account.place, step, of)
 
-    def _state(self, row: Json, step: int = 0, steps: int = 0) -> JobState:
-        trained = row.get("trained_tokens")
-        return JobState(
-            id=self.account.identity(row),
-            status=str(row.get("status") or ""),
-            model=str(row.get("fine_tuned_model") or ""),
-            trained_tokens=trained if isinstance(trained, int) else None,
-            problem=_problem(row.get("error")),
-            step=step,
-            steps=steps,
-        )
+
+def read_job(row: Json, place: str, step: int = 0, steps: int = 0) -> JobState:
+    """A job as the provider describes it. Raises TeacherUnavailable when this is none."""
+    trained = row.get("trained_tokens")
+    return JobState(
+        id=identity(row, place),
+        status=str(row.get("status") or ""),
+        model=str(row.get("fine_tuned_model") or ""),
+        trained_tokens=trained if isinstance(trained, int) else None,
+        problem=_problem(row.get("error")),
+        step=step,
+        steps=steps,
+    )
 
 
 def epochs_for(examples: int) -> int:
