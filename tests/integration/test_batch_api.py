@@ -178,6 +178,8 @@ def test_killed_at_every_request_nothing_is_paid_twice(
         assert set(here.standin.calls.paid_by_text().values()) == {1}
         (row,) = here.rows()
         assert (row.state, len(row.texts)) == ("done", 39)
+        listed = httpx.get(f"{here.standin.base_url}/batches", headers=KEYED).json()["data"]
+        assert [batch["id"] for batch in listed] == [row.batch_id]
         money = spend.spent(here.db, KEY)
         assert (money.reserved_tokens, money.lost_calls) == (0, 0)
         assert money.tokens == here.standin.calls.usage().total
