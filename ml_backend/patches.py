@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from ale.errors import ConfigurationError
 from ale.teachers.llm import Shot, ShotSet, make_shots
 from ale.types import LabelSpace
 from ml_backend.dataset import build_dataset
 from ml_backend.shots import labelled_texts, left_out_tasks
-from ml_backend.store import mirror, patches
+from ml_backend.store import mirror, patches, trials
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Annotation, PromptPatch, Task
 
@@ -82,6 +84,21 @@ def why_off(db: Database, patch: PromptPatch, space: LabelSpace) -> str:
     if any(settled.get(name) != label for name, label, _ in patch.examples):
         return "people have taken back the label of one of its examples, or its text is gone"
     return ""
+
+
+def undo(db: Database, project: str, number: int) -> PromptPatch:
+    """Take a shipped patch back, and put the gold answers from before it in force again.
+
+    Raises ConfigurationError for a number that is none, and for a patch that is not shipped.
+    """
+    patch = patches.find(db, project, number)
+    if patch is None or patch.state != "shipped":
+        state = "not known in this project" if patch is None else patch.state.replace("_", " ")
+        raise ConfigurationError(f"patch {number} is {state}: only a shipped one can be undone")
+    with db.session() as session:
+        patches.change_in(session, patch, state="undone", decided_at=datetime.now(UTC))
+        trials.adopt(session, patch.teacher, patch.question, patch.before, instead_of=patch.after)
+    return patch
 
 
 def _settled(db: Database, project: str, hashes: Sequence[str], space: LabelSpace) -> dict[str, str]:
