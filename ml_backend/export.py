@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from ale.errors import ConfigurationError
 from ale.io.snapshots import write_snapshot
 from ale.types import LabelSpace
 from ml_backend.building import snapshot_rows
-from ml_backend.controls import find_control
 from ml_backend.dataset import Dataset, build_dataset
+from ml_backend.instructions import space_of
 from ml_backend.learning import Learning
 from ml_backend.private_files import write_private
 from ml_backend.shots import is_gold
@@ -42,7 +42,7 @@ def read_labelled(db: Database, learning: Learning, project: Project) -> Labelle
         raise ConfigurationError(
             f"project {project.project_id} was never read: start `ale worker`, or run `ale connect` again"
         )
-    space = replace(find_control(project.label_config).label_space, instructions=project.instructions)
+    space = space_of(project)
     tasks = mirror.all_tasks(db, project.key)
     dataset = build_dataset(tasks, mirror.all_annotations(db, project.key), space)
     snapshot = write_snapshot(learning.snapshots / project.key, snapshot_rows(dataset))

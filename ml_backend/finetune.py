@@ -26,6 +26,7 @@ from ml_backend.store.schema import Project, TunedModel
 from ml_backend.store.spend import NANO, Settled
 from ml_backend.teachers import budget_of, resolve_teachers
 from ml_backend.training_set import TrainingSet, training_set, tunable
+from ml_backend.tuned_teacher import entry_of
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class FineTuning:
             provider=made.provider,
             base=made.base,
             question=made.question,
+            labels=list(made.codes.values()),
             prompt=made.prompt,
             prompt_version=made.prompt_version,
             snapshot=made.snapshot,
@@ -222,8 +224,8 @@ class FineTuning:
 
     def _register(self, tuned: TunedModel, state: JobState) -> None:
         """The model as a teacher with a name; the settings decide whether it is asked."""
-        entry = entry_of(tuned, self.project, state.model)
-        settings = self.settings.model_copy(update={"teacher": entry})
+        tuned.model = state.model
+        settings = self.settings.model_copy(update={"teacher": entry_of(tuned, self.project)})
         (named,) = resolve_teachers(settings, self.learning.encoder)
         tokens = tuned.tokens if state.trained_tokens is None else state.trained_tokens
         self._end(tuned, "succeeded", model=state.model, teacher=named.name, tokens=tokens)
@@ -248,15 +250,3 @@ class FineTuning:
         if tokens is None:
             spend.release(self.db, key, tuned.reservation)  # nothing is left of one that was lost
         logger.info("project %s: fine-tuning job %s: %s", key, tuned.job_id or "(none)", state)
-
-
-def entry_of(tuned: TunedModel, project: Project, model: str) -> str:
-    """How ALE_TEACHER names the tuned model. At Azure it answers once it is deployed, under a name of ours."""
-    if tuned.provider == "azure":
-        return f"azure:{deployment_of(tuned, project)}@{tuned.prompt_version}"
-    return f"openai:{model}@{tuned.prompt_version}"
-
-
-def deployment_of(tuned: TunedModel, project: Project) -> str:
-    """What the deployment of a tuned model is to be called at Azure."""
-    return f"ale-{project.project_id}-{tuned.id[:6]}"

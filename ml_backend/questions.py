@@ -21,6 +21,7 @@ from ml_backend.store import batches, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project
 from ml_backend.teachers import NamedTeacher
+from ml_backend.tuned_teacher import outgrown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def wanted(
     for place, voice in enumerate(found.voices):
         if not voice.teacher.paid:
             continue
-        problem = _problem(project, voice.teacher, agreed=as_if_agreed or project.paid_teacher)
+        problem = _problem(db, project, voice.teacher, agreed=as_if_agreed or project.paid_teacher)
         # All but the last, the dear one, are asked about everything: else nobody could contradict anybody.
         cheaper = found.voices[:place] if place == len(found.voices) - 1 else ()
         asked = {h for h, was in zip(dataset.hashes, voice.asked, strict=True) if was}
@@ -75,13 +76,13 @@ def wanted(
     return entries
 
 
-def _problem(project: Project, teacher: NamedTeacher, *, agreed: bool) -> str:
+def _problem(db: Database, project: Project, teacher: NamedTeacher, *, agreed: bool) -> str:
     if not agreed:
         return (
             f"{teacher.name} costs money, and nobody has agreed to that for this project: "
             f"run `ale teach {project.project_id}`"
         )
-    return teacher.problem
+    return teacher.problem or outgrown(db, project, teacher.name)
 
 
 def _contested(

@@ -83,6 +83,11 @@ def _notes(teaching: Json) -> Iterator[str]:
         yield "[green]The student beats the teacher[/], which is asked all the same: " + escape(
             teaching["beaten"]
         )
+    if teaching["patches"]["states"]:
+        states = teaching["patches"]["states"].items()
+        yield "[bold]prompt patches[/]  " + ", ".join(f"{n} {state.replace('_', ' ')}" for state, n in states)
+    for number, why in teaching["patches"]["off"].items():
+        yield f"[yellow]patch {number} is off: {escape(why)}[/]"
     if teaching["problem"]:
         yield f"[yellow]teacher: {escape(teaching['problem'])}[/]"
 
@@ -105,6 +110,8 @@ def _teacher_rows(teacher: Json) -> Iterator[tuple[str, str]]:
     if not teacher["paid"]:
         return
     yield "cost", f"{teacher['tokens']:,} tokens, {money(teacher['usd'])}" if teacher["tokens"] else ""
+    in_files = teacher["in_files"]
+    yield "on their way", f"{in_files:,} texts in a batch, within a day" if in_files else ""
     yield "prompt", _prompts(teacher)
     yield (
         "endpoint",

@@ -5,6 +5,7 @@ Read from SQL and Redis; nobody is asked. The web process shows it too: neither 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +17,9 @@ from ale.io.encoder import MiniLMEncoder
 from ml_backend.capabilities import recall
 from ml_backend.instructions import space_of
 from ml_backend.limiter import breaker
+from ml_backend.patches import shipped
 from ml_backend.settings import Settings
-from ml_backend.store import replies, spend
+from ml_backend.store import batches, patches, replies, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Run
 from ml_backend.store.tallies import tally
@@ -48,6 +50,7 @@ def teachers_seen(settings: Settings, db: Database, connection: redis.Redis | No
         "stopped": bool(row.teacher_beaten) and settings.stop_paying,
         "teachers": [_teacher(db, connection, row, one) | {"trust": trust.get(one.name)} for one in teachers],
         "spend": _spend(settings, db, row) if any(one.paid for one in teachers) else None,
+        "patches": _patches(db, row),
     }
 
 
@@ -62,6 +65,7 @@ def _teacher(db: Database, connection: redis.Redis | None, row: Project, one: Na
         "paid": one.paid,
         "prompt": one.prompt,
         "problem": one.problem,
+        "in_files": len(batches.in_flight(db, one.name)) if one.paid else 0,
         "capabilities": endpoint.get("capabilities"),
         "breaker": endpoint.get("breaker"),
         **asdict(found),
@@ -83,6 +87,17 @@ def _endpoint(connection: redis.Redis, one: NamedTeacher) -> Json:
 def _spend(settings: Settings, db: Database, row: Project) -> Json:
     budget = budget_of(settings)
     return asdict(spend.spent(db, row.key)) | {"budget_usd": budget.usd, "budget_tokens": budget.tokens}
+
+
+def _patches(db: Database, row: Project) -> Json:
+    """Numbers of prompt patches by state, and why some of the shipped ones are off."""
+    every = patches.every(db, row.key)
+    states = Counter(patch.state for patch in every)
+    try:
+        off = {patch.id: why for patch, why in shipped(db, row.key, space_of(row)) if why}
+    except AleError as error:  # the config has no question (any more)
+        off = {patch.id: str(error) for patch in every if patch.state == "shipped"}
+    return {"states": dict(states), "off": off}
 
 
 def _trust(db: Database, project: str) -> Json:

@@ -155,6 +155,8 @@ class TunedModel(Base):
     base: Mapped[str] = mapped_column(String(128))
     """The dated model that was trained on."""
     question: Mapped[str] = mapped_column(String(32))
+    labels: Mapped[list[Any]] = mapped_column(default=list)
+    """In the order of their codes."""
     prompt: Mapped[str] = mapped_column(String(64))
     """Fingerprint of the prompt in the training file: no few-shot examples."""
     prompt_version: Mapped[str] = mapped_column(String(32))

@@ -14,11 +14,12 @@ from rich.table import Table
 
 from ale.io.chat.account import Patience
 from ale.io.chat.finetune import JobState
-from ml_backend.finetune import FineTuning, Tell, deployment_of, entry_of
+from ml_backend.finetune import FineTuning, Tell
 from ml_backend.store.schema import Project, TunedModel
 from ml_backend.teach_command.ready import Ready
 from ml_backend.teacher_screens import money
 from ml_backend.training_set import TrainingSet
+from ml_backend.tuned_teacher import deployment_of, entry_of
 
 Json = dict[str, Any]
 
@@ -117,11 +118,11 @@ def _result(tuned: TunedModel, project: Project) -> Iterator[str]:
         )
         yield f'Name its price in a file (ALE_PRICES) under "{name}".'
     yield "Nobody asks it until you set, for the worker and for `ale teach`:"
-    yield f"  ALE_TEACHER={escape(entry_of(tuned, project, tuned.model))}"
+    yield f"  ALE_TEACHER={escape(entry_of(tuned, project))}"
 
 
 def _as_json(tuned: TunedModel, project: Project) -> Json:
-    teacher = entry_of(tuned, project, tuned.model) if tuned.state == "succeeded" else None
+    teacher = entry_of(tuned, project) if tuned.state == "succeeded" else None
     return {
         "state": tuned.state,
         "problem": tuned.problem,

@@ -25,6 +25,7 @@ from ml_backend.standin import PathFaults, SimulatedPolicy, StandIn
 from ml_backend.store import batches, projects, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch
+from ml_backend.teacher_status import teachers_seen
 from tests.integration.provider_jobs import (
     AT_ONCE,
     PROVIDERS,
@@ -155,6 +156,10 @@ def test_a_worker_collects_what_nobody_waits_for(here: Here) -> None:
     with pytest.raises(KeyboardInterrupt):
         here.batching(tell=leave).run()
     assert batches.are_open(here.db, KEY)
+    connection = redis.Redis.from_url(here.settings.redis_url)
+    (shown,) = teachers_seen(here.settings, here.db, connection, projects.get(here.db, KEY))["teachers"]
+    connection.close()
+    assert shown["in_files"] == 40
     done = [step(here.settings, here.db, NAMES) for _ in range(3)]
     assert [taught.answered for taught in done] == [0, 0, 40]
     assert done[-1].news

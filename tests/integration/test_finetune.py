@@ -15,7 +15,8 @@ import pytest
 from ale.errors import BudgetReached, ConfigurationError, TeacherRefused
 from ale.io.chat.finetune import JobState
 from ale.text import text_hash
-from ml_backend.finetune import FineTuning, deployment_of
+from ml_backend.finetune import FineTuning
+from ml_backend.instructions import space_of
 from ml_backend.settings import Settings
 from ml_backend.shots import is_gold
 from ml_backend.standin import Asked, PathFaults, Reply, SimulatedPolicy, StandIn
@@ -23,6 +24,7 @@ from ml_backend.store import mirror, projects, spend, tunings
 from ml_backend.store.database import Database
 from ml_backend.store.mirror import TaskSeen
 from ml_backend.store.schema import TunedModel
+from ml_backend.tuned_teacher import deployment_of
 from tests.integration.provider_jobs import (
     AT_ONCE,
     PROVIDERS,
@@ -31,7 +33,17 @@ from tests.integration.provider_jobs import (
     label,
     run_until_done,
 )
-from tests.integration.teaching import KEY, add_project, encoded, step, stored, texts, truth
+from tests.integration.teaching import (
+    CONFIG,
+    KEY,
+    add_project,
+    encoded,
+    step,
+    stored,
+    teaching,
+    texts,
+    truth,
+)
 
 NAMES = texts(60)
 NEW = [f"{name} Really." for name in NAMES[:8]]
@@ -145,6 +157,21 @@ def test_a_file_becomes_a_job_becomes_a_teacher(anywhere: Here) -> None:
     assert {asked.system for asked in anywhere.policy.heard if asked.items[0].text in NEW} == {system}
     assert json.loads(user).keys() == {"text"}
     assert made.codes[json.loads(assistant)["label"]] == truth(NAMES)[json.loads(user)["text"]]
+
+
+def test_a_tuned_teacher_is_not_asked_about_other_labels(here: Here) -> None:
+    """It knows codes for labels; with one more, all of them might mean something else."""
+    tuned = here.tuning().run()
+    settings = here.settings.model_copy(update={"teacher": deploy(here, tuned)})
+    new = [TaskSeen(100, NEW[0], text_hash(NEW[0]), is_labeled=False, updated_at="")]
+    mirror.save_tasks(here.db, KEY, new)
+    config = CONFIG.replace("</Choices>", '<Choice value="neither"/></Choices>')
+    projects.change(here.db, KEY, label_config=config)
+    before = len(here.standin.calls)
+    space = space_of(projects.get(here.db, KEY))
+    taught = teaching(settings, here.db, [*NAMES, NEW[0]], space).step()
+    assert "fine-tuned on the labels good, bad" in taught.problem
+    assert len(here.standin.calls) == before
 
 
 def test_it_is_asked_by_nobody_until_the_settings_say_so(here: Here) -> None:
