@@ -12,6 +12,7 @@ from ale.cli import app as engine
 from ale.errors import AleError, ConfigurationError
 from ml_backend import ports
 from ml_backend.export_cli import app as export
+from ml_backend.patch_cli import patch
 
 if TYPE_CHECKING:
     from ml_backend.store.schema import Project
@@ -208,6 +209,9 @@ def teach(
     tuning = Tuning(finetune, base)
     wish = Wish(sample, yes, again, seed, json_output, files, tuning)
     raise typer.Exit(run_teach(load_settings(), project, wish))
+
+
+app.command()(patch)
 
 
 @app.command()
