@@ -39,7 +39,7 @@ def show_plan(console: Console, ready: Ready, patching: Patching, plan: Plan) ->
     if plan.problem:
         console.print(f"[yellow]{escape(plan.problem)}[/]", highlight=False)
         return
-    cost = "" if plan.tokens is None else f", about {plan.tokens:,} tokens, {money(plan.usd)}"
+    cost = f", about {plan.tokens:,} tokens, {money(plan.usd)}"
     usd, tokens = left_of_budget(ready.teaching, spend.spent(ready.services.db, ready.project.key))
     left = [money(usd)] if usd is not None else []
     left += [f"{tokens:,} tokens"] if tokens is not None else []

@@ -24,6 +24,7 @@ from ale.trust import words
 from ale.types import Example, Probs
 from ml_backend.asking import Questions, ask
 from ml_backend.patch_candidates import Proposals, found, given
+from ml_backend.patch_cost import Estimate
 from ml_backend.patches import Told, with_patch
 from ml_backend.picking import GOLD_TEXTS
 from ml_backend.shots import is_gold, labelled_texts, left_out_tasks
@@ -59,16 +60,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be tried on how many gold texts, and what that would cost at the price of the answers so far.
+    """What would be tried on how many gold texts, and about what that would cost.
 
     `calls` counts gold texts still to be asked, with the old prompt and with each new one, and hints to be
-    written. `problem` says why nothing can be tried.
+    written. `usd` is None where no price is known. `problem` says why nothing can be tried.
     """
 
     proposals: Proposals
     gold: int
     calls: int
-    tokens: int | None
+    tokens: int
     usd: float | None
     problem: str
 
@@ -99,13 +100,18 @@ class Patching:
         proposals = self._proposals(now, gold, write=False)
         told = [now, *(self._with(now, patch) for patch in proposals.patches)]
         to_write = len(proposals.unwritten)
-        missing = sum(len(gold) - len(self._known(one, gold)) for one in told) + to_write * len(gold)
         problem = self._too_few(gold)
         if not problem and len(told) + to_write == 1:
             problem = NOTHING_TO_TRY
-        calls = 0 if problem else missing + to_write
-        tokens, usd = self._price_of(calls)
-        return Plan(proposals, len(gold), calls, tokens, usd, problem)
+        if problem:
+            return Plan(proposals, len(gold), 0, 0, 0.0, problem)
+        missing = [[name for name in gold.hashes if name not in self._known(one, gold)] for one in told]
+        # A hint that is still to be written makes a prompt about as long as the one in force.
+        told += to_write * [now]
+        missing += to_write * [list(gold.hashes)]
+        cost = Estimate(self.teaching, self.teacher).of(list(zip(told, missing, strict=True)))
+        calls = sum(map(len, missing)) + to_write
+        return Plan(proposals, len(gold), calls, cost.tokens, cost.usd, "")
 
     def run(self, tell: Callable[[Outcome], None] = lambda _: None) -> Tried:
         """Write hints where it serves, and try one patch after the other; what ships is the base of the next.
@@ -271,18 +277,6 @@ class Patching:
             f"{len(gold)} gold texts are too few to judge a prompt by, it takes {LEAST_GOLD}: about a fifth of "
             f"what people label is kept as gold, so label about {5 * (LEAST_GOLD - len(gold))} texts more"
         )
-
-    def _price_of(self, calls: int) -> tuple[int | None, float | None]:
-        """Tokens and dollars of so many calls, as answers to the question have cost on average."""
-        texts = self.teaching.dataset().hashes
-        question = replies.question_of(self.teaching.space)
-        rows = replies.rows(self.teaching.db, self.teacher.name, question, texts)
-        paid = [row for row in rows if row.prompt_tokens]
-        if not paid:
-            return (None, None) if calls else (0, 0.0)
-        each = sum(row.prompt_tokens + row.completion_tokens for row in paid) / len(paid)
-        usd = _usd(paid)
-        return round(calls * each), None if usd is None else calls * usd / len(paid)
 
 
 def _outcome(

@@ -45,11 +45,8 @@ def adopt(session: Session, teacher: str, question: str, prompt: str, instead_of
     ours = session.scalars(select(Reply.text_hash).where(mine, Reply.question == prompt)).all()
     for start in range(0, len(ours), replies.CHUNK):
         chunk = Reply.text_hash.in_(ours[start : start + replies.CHUNK])
-        in_force = dict(
-            session.execute(
-                select(Reply.text_hash, Reply.prompt).where(mine, Reply.question == question, chunk)
-            ).tuples()
-        )
+        query = select(Reply.text_hash, Reply.prompt).where(mine, Reply.question == question, chunk)
+        in_force = {row.text_hash: row.prompt for row in session.execute(query)}
         for name in ours[start : start + replies.CHUNK]:
             theirs = in_force.get(name)
             if instead_of is not None and theirs != instead_of:
