@@ -134,6 +134,40 @@ def examples_reach_the_prompt(loop: Loop) -> None:
     assert projects.get(loop.ale.services.db, loop.key).teacher_problem == ""
 
 
+def test_no_worker_is_needed(
+    label_studio: LabelStudioUnderTest, endpoint: StandIn, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The command reads Label Studio, encodes and asks by itself, and reads a hint that was just changed there."""
+    settings: Json = {
+        "ALE_TEACHER": "openai:gpt-4.1-mini",
+        "OPENAI_BASE_URL": endpoint.base_url,
+        "ALE_LLM_RPM": 6000,
+        "ALE_LLM_TPM": 10_000_000,
+    }
+    with (
+        running_ale(label_studio, tmp_path, worker=False, **settings) as alone,
+        loops_of(alone, request.node.name) as new,
+    ):
+        loop = new(messages(9))
+        loop.connect()
+        number = str(loop.project_id)
+        first = ale(loop, "teach", number)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert "The sample cost" in first.stdout
+        hinted = config().replace(f'value="{LABELS[0]}"', f'value="{LABELS[0]}" hint="parcels and couriers"')
+        loop.ask("PATCH", f"projects/{number}/", json={"label_config": hinted})
+        done = ale(loop, "teach", number, "--yes", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout)["settled"] == 9
+        compared = json.loads(ale(loop, "teach", number, "--sample", "9", "--json").stdout)
+        (tried,) = compared["samples"]
+        assert tried["asked"] == 0
+        assert {row["before"]["why_not_now"] for row in tried["rows"]} == {
+            "before the labels or instructions changed"
+        }
+        assert loop.runs == []
+
+
 def test_the_key_is_in_no_log(paying: Ale) -> None:
     """Nor is a text."""
     logs = "".join(Path(log).read_text(errors="replace") for log in paying.folder.glob("*.log"))
