@@ -21,6 +21,8 @@ from ml_backend.teach_command.again import ask_again, fingerprint_now, outdated
 from ml_backend.teach_command.ready import Ready
 
 LOOK_S = 0.25
+LOOK_SHARE = 10
+"""Times as long as a look took until the next one."""
 IDLE_STEPS = 3
 """Steps in a row after which nothing has changed, and nobody says why: then it is given up."""
 
@@ -114,11 +116,13 @@ def _watch(
     """Tell how far it is until the work is done. What is left was counted at first: it goes down as texts settle."""
     settled = first.settled
     while not work.done():
+        start = time.monotonic()
         now = _progress(ready, 0, today)
         if now.settled != settled:
             settled = now.settled
             tell(replace(now, left=max(0, first.total - settled)))
-        time.sleep(LOOK_S)
+        # Counting 100,000 answers takes a while; it must not take the time of those who ask.
+        time.sleep(max(LOOK_S, LOOK_SHARE * (time.monotonic() - start)))
 
 
 def _left(ready: Ready) -> int:
