@@ -13,10 +13,11 @@ from ale.errors import ConfigurationError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ml_backend.patching import Outcome, Patching, Tried
+    from ml_backend.patching import Patching, Tried
     from ml_backend.settings import Settings
     from ml_backend.teach_command.ready import Ready
     from ml_backend.teachers import NamedTeacher
+    from ml_backend.trial import Outcome
 
 Json = dict[str, Any]
 

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ml_backend.patching import Outcome, Patching, Plan, Tried
+from ml_backend.patching import Patching, Plan, Tried
 from ml_backend.store import spend
 from ml_backend.store.schema import PromptPatch
 from ml_backend.teach_command.ready import Ready
 from ml_backend.teach_command.sample import left_of_budget
 from ml_backend.teacher_screens import money
+from ml_backend.trial import Outcome
 
 Json = dict[str, Any]
 
@@ -78,6 +79,10 @@ def show_tried(console: Console, ready: Ready, patching: Patching, tried: Tried)
             console.print(f"[yellow]{escape(f'{_numbered(one.patch)}: {one.reason}')}[/]", highlight=False)
     if tried.problem:
         console.print(f"[yellow]{escape(tried.problem)}[/]", highlight=False)
+    total = spend.spent(ready.services.db, ready.project.key)
+    console.print(
+        f"The project has cost {money(total.usd)} so far, {total.tokens:,} tokens.", highlight=False
+    )
     number = ready.project.project_id
     if any(one.judgement and one.judgement.ships for one in tried.outcomes):
         console.print(
