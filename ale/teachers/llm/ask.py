@@ -141,7 +141,7 @@ class Asker:
         )
 
     def _answer(self, verdict: Verdict, reply: ChatReply, usage: Usage) -> Answer:
-        """The distribution by the best evidence there is, and which it was."""
+        """The distribution by the best evidence there is, and which it was; the verdict's label is its likeliest."""
         if verdict.label is None:
             return Answer(None, verdict.abstention, usage=usage, prompt=self._fingerprint)
         size, unseen, how = len(self._layout.labels), 0.0, Confidence.NONE
@@ -149,7 +149,8 @@ class Asker:
         if verdict.stated is not None:
             probs, how = from_statement(verdict.label, verdict.stated, size), Confidence.VERBALISED
         if self._layout.codes and reply.tokens and verdict.span and reply.content is not None:
-            read = from_logprobs(reply.tokens, reply.content, verdict.span, self._layout.codes)
+            codes = self._layout.codes
+            read = from_logprobs(reply.tokens, reply.content, verdict.span, codes, verdict.label)
             if read is not None:
                 (probs, unseen), how = read, Confidence.LOGPROBS
         return Answer(probs, confidence=how, unseen=unseen, usage=usage, prompt=self._fingerprint)

@@ -22,24 +22,28 @@ _AROUND = re.compile(r"^\W+|\W+$")
 
 
 def from_logprobs(
-    tokens: Sequence[TokenProbs], content: str, span: tuple[int, int], codes: Sequence[str]
+    tokens: Sequence[TokenProbs], content: str, span: tuple[int, int], codes: Sequence[str], label: int
 ) -> tuple[NDArray[np.float32], float] | None:
-    """The distribution at the place of the code, and the mass that was not shown there.
+    """The distribution at the place of the said label's code, and the mass that was not shown there.
 
     The likeliest tokens are added up per code (with blank, with quote). Mass that the endpoint did not show
     goes evenly to the codes that it did not name, none of them above the least likely token shown; mass on
     tokens that are no code is left out. A code of several tokens has only its own joint probability, and the
-    rest counts as not shown. None when the tokens do not make up the content.
+    rest counts as not shown. None when the tokens do not make up the content, or when it is not the code of
+    `label` that stands at the place.
+
+    The label said is what the model answered, and stays ahead. Where another code is as likely or likelier (the
+    token was sampled, or a grammar had masked the other), what is shown is no distribution of this answer. Of it
+    only the probability of the label said is used, as if the model had stated it: a weak answer stays weak.
     """
     place = _tokens_at(tokens, content, span)
     said = {normal(code): i for i, code in enumerate(codes)}
-    chosen = said.get(normal(content[slice(*span)]))
-    if not place or chosen is None:
+    if not place or normal(content[slice(*span)]) != normal(codes[label]):
         return None
     mass = np.zeros(len(codes), np.float64)
     if len(place) > 1:
-        mass[chosen] = _probability(sum(token.logprob for token in place))
-        unseen, least = 1.0 - mass[chosen], 1.0
+        mass[label] = _probability(sum(token.logprob for token in place))
+        unseen, least = 1.0 - mass[label], 1.0
     else:
         (token,) = place
         shown = dict(token.top)
@@ -47,7 +51,7 @@ def from_logprobs(
         for text, logprob in shown.items():
             code = said.get(normal(_AROUND.sub("", text)))
             if code is None and text == token.token:
-                code = chosen
+                code = label
             if code is not None:
                 mass[code] += _probability(logprob)
         unseen = max(0.0, 1.0 - sum(map(_probability, shown.values())))
@@ -57,7 +61,10 @@ def from_logprobs(
         mass[unnamed] = min(unseen / unnamed.sum(), least)
     if not mass.sum() > 0.0:
         return None
-    return (mass / mass.sum()).astype(np.float32), float(unseen)
+    probs = (mass / mass.sum()).astype(np.float32)
+    if np.argmax(probs) != label:
+        probs = from_statement(label, float(probs[label]), len(codes))
+    return probs, float(unseen)
 
 
 def from_statement(label: int, stated: float, n_labels: int) -> NDArray[np.float32]:

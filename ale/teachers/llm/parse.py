@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ MAX_CHARS = 50_000
 
 _WRAPPING = "`*\"'“”‘’ \t\r\n"
 _PROSE_WORDS = 6  # a bare reply of more words is no name of anything
-_CODE = re.compile(r'"label"\s*:\s*"?(\w+)')
+_LABEL = re.compile(r'"label"\s*:\s*"?(\w+)')
 
 
 class ReplyObject(dict[str, Any]):
@@ -40,7 +40,7 @@ class Verdict:
     """A label's position, or why there is none.
 
     `stated` is the probability that the model itself gave, in [0, 1]; None when it gave none that can be one.
-    `span` is where in the content the label stands.
+    `span` is where in the content the label stands, word for word; None where that is not sure.
     """
 
     label: int | None = None
@@ -64,8 +64,7 @@ def read_reply(reply: ChatReply, names: Names) -> Verdict:
         return bare
     if objects is None or len(objects) > 1:
         return Verdict(abstention=Abstention.BAD_JSON)
-    spans = _spans(content)
-    return _labelled(objects[0], names, spans[0] if len(spans) == 1 else None)
+    return _labelled(objects[0], names, _spans(content, objects)[0])
 
 
 def read_batch(reply: ChatReply, names: Names, ids: Collection[str]) -> dict[str, Verdict]:
@@ -80,10 +79,8 @@ def read_batch(reply: ChatReply, names: Names, ids: Collection[str]) -> dict[str
     answers = objects[0].get("answers") if objects and len(objects) == 1 else None
     if not isinstance(answers, list) or not all(isinstance(answer, ReplyObject) for answer in answers):
         return dict.fromkeys(ids, Verdict(abstention=Abstention.BAD_JSON))
-    spans = _spans(content)
     found: dict[str, list[Verdict]] = {}
-    for i, answer in enumerate(answers):
-        span = spans[i] if len(spans) == len(answers) else None
+    for answer, span in zip(answers, _spans(content, answers), strict=True):
         found.setdefault(str(answer.get("id")), []).append(_labelled(answer, names, span))
     wrong = Verdict(abstention=Abstention.WRONG_ITEM)
     return {name: found[name][0] if len(found.get(name, ())) == 1 else wrong for name in ids}
@@ -123,9 +120,27 @@ def objects_in(content: str) -> list[ReplyObject] | None:
     return found
 
 
-def _spans(content: str) -> list[tuple[int, int]]:
-    """Where labels stand that are codes."""
-    return [match.span(1) for match in _CODE.finditer(content)]
+def _spans(content: str, answers: Sequence[ReplyObject]) -> list[tuple[int, int] | None]:
+    """Where each answer's label stands, word for word; None for all where one could be taken for another's.
+
+    Without a backslash each label's key stands there as it is, so that as many keys as answers, each before the
+    beginning of its answer's label, are the answers' own: none is nested, repeated, or part of the prose around.
+    """
+    found = [match.span(1) for match in _LABEL.finditer(content)]
+    said = [_said(answer.get("label")) for answer in answers]
+    own = len(found) == len(said) and all(
+        label.startswith(content[slice(*span)]) for span, label in zip(found, said, strict=True)
+    )
+    if not own or "\\" in content:
+        return [None] * len(answers)
+    return [span if content[slice(*span)] == label else None for span, label in zip(found, said, strict=True)]
+
+
+def _said(value: object) -> str:
+    """A label as it was written. A number or a truth value may be one without its quotes: 101, true."""
+    if isinstance(value, list | dict):
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _bare(content: str, names: Names) -> Verdict:
@@ -153,8 +168,7 @@ def _labelled(answer: ReplyObject, names: Names, span: tuple[int, int] | None) -
         return Verdict(abstention=Abstention.CARDINALITY)
     if isinstance(value, dict):
         return Verdict(abstention=Abstention.BAD_JSON)
-    # A number or a truth value may be a label without its quotes: 101, true.
-    said = value if isinstance(value, str) else json.dumps(value)
+    said = _said(value)
     label = names.find(said)
     if label is None:
         several = names.lists_several(said)

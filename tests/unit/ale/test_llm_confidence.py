@@ -31,7 +31,7 @@ def reply(top: dict[str, float]) -> list[TokenProbs]:
 
 def read(tokens: list[TokenProbs]) -> tuple[list[float], float]:
     """Probabilities and unseen mass, rounded."""
-    found = from_logprobs(tokens, CONTENT, (10, 11), CODES)
+    found = from_logprobs(tokens, CONTENT, (10, 11), CODES, 0)
     assert found is not None
     return np.round(found[0].astype(float), 4).tolist(), round(found[1], 4)
 
@@ -62,7 +62,7 @@ def test_a_code_of_several_tokens_has_its_joint_probability() -> None:
     """The rest was not shown and goes to the other codes."""
     tokens = [TokenProbs('{"label":"', 0.0), TokenProbs("1", math.log(0.9)), TokenProbs("01", math.log(0.8))]
     tokens.append(TokenProbs('"}', 0.0))
-    found = from_logprobs(tokens, '{"label":"101"}', (10, 13), ("100", "101", "102"))
+    found = from_logprobs(tokens, '{"label":"101"}', (10, 13), ("100", "101", "102"), 1)
     assert found is not None
     assert found[0].tolist() == pytest.approx([0.14, 0.72, 0.14])
     assert found[1] == pytest.approx(0.28)
@@ -79,9 +79,35 @@ def test_a_token_may_hold_more_than_the_code() -> None:
 
 def test_tokens_that_spell_something_else_are_not_used() -> None:
     """No distribution rather than one from the wrong place."""
-    assert from_logprobs(reply({"A": 1.0})[1:], CONTENT, (10, 11), CODES) is None
-    assert from_logprobs([], CONTENT, (10, 11), CODES) is None
-    assert from_logprobs(reply({"A": 1.0}), CONTENT, (2, 7), CODES) is None
+    assert from_logprobs(reply({"A": 1.0})[1:], CONTENT, (10, 11), CODES, 0) is None
+    assert from_logprobs([], CONTENT, (10, 11), CODES, 0) is None
+    assert from_logprobs(reply({"A": 1.0}), CONTENT, (2, 7), CODES, 0) is None
+
+
+def test_a_place_with_another_code_is_not_used() -> None:
+    """The label was read elsewhere: no distribution rather than one that contradicts it."""
+    assert from_logprobs(reply({"A": 1.0}), CONTENT, (10, 11), CODES, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("top", "expected"),
+    [
+        ({"A": 0.2, "B": 0.74, "C": 0.06}, [0.3367, 0.3317, 0.3317]),
+        ({"A": 0.45, "B": 0.55}, [0.45, 0.275, 0.275]),
+    ],
+)
+def test_the_label_said_stays_ahead(top: dict[str, float], expected: list[float]) -> None:
+    """Where another token was likelier, its own probability counts as a stated one."""
+    assert read(reply(top))[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_tie_goes_to_the_label_said() -> None:
+    """Also when another label comes first."""
+    at_code = TokenProbs("B", math.log(0.5), (("A", math.log(0.5)), ("B", math.log(0.5))))
+    tokens = [TokenProbs('{"label":"', 0.0), at_code, TokenProbs('"}', 0.0)]
+    found = from_logprobs(tokens, '{"label":"B"}', (10, 11), ("A", "B"), 1)
+    assert found is not None
+    assert found[0].tolist() == pytest.approx([0.495, 0.505])
 
 
 @pytest.mark.parametrize("odd", [float("nan"), -9999.0, float("-inf"), 0.3])
@@ -89,7 +115,7 @@ def test_odd_log_probabilities_do_no_harm(odd: float) -> None:
     """Servers send -9999 or NaN for none; the result is a distribution all the same."""
     at_code = TokenProbs("A", -0.1, (("A", -0.1), ("B", odd)))
     found = from_logprobs(
-        [TokenProbs('{"label":"', 0.0), at_code, TokenProbs('"}', 0.0)], CONTENT, (10, 11), CODES
+        [TokenProbs('{"label":"', 0.0), at_code, TokenProbs('"}', 0.0)], CONTENT, (10, 11), CODES, 0
     )
     assert found is not None
     assert np.isfinite(found[0]).all()
@@ -107,10 +133,11 @@ def test_odd_log_probabilities_do_no_harm(odd: float) -> None:
 def test_always_a_distribution_or_nothing(tops: dict[str, float], own: float) -> None:
     """Whatever numbers a server sends."""
     tokens = [TokenProbs('{"label":"', 0.0), TokenProbs("A", own, tuple(tops.items())), TokenProbs('"}', 0.0)]
-    found = from_logprobs(tokens, CONTENT, (10, 11), CODES)
+    found = from_logprobs(tokens, CONTENT, (10, 11), CODES, 0)
     if found is not None:
         assert found[0].sum() == pytest.approx(1.0, abs=1e-5)
         assert (found[0] >= 0).all()
+        assert found[0].argmax() == 0
 
 
 def test_a_statement_goes_to_its_label() -> None:
