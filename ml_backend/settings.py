@@ -142,7 +142,11 @@ class Settings(BaseSettings):
         description="Samples per text where a model shows no log-probabilities; 1: it states its confidence.",
     )
     llm_items_per_call: int = Field(
-        1, alias="ALE_LLM_ITEMS_PER_CALL", ge=1, le=100, description="Texts in one request."
+        1,
+        alias="ALE_LLM_ITEMS_PER_CALL",
+        ge=1,
+        le=100,
+        description="Texts in one request; above 1 it is cheaper, but texts can influence each other's labels.",
     )
     llm_examples: int = Field(
         8, alias="ALE_LLM_EXAMPLES", ge=0, le=200, description="Few-shot examples chosen for each request."

@@ -10,7 +10,8 @@ class LLMOptions:
     """How a teacher asks.
 
     votes: samples per text where the endpoint shows no log-probabilities; 1 = the model states its confidence.
-    items_per_call: texts per question; more is cheaper, and each answer's id is checked.
+    items_per_call: texts per question; more is cheaper and each answer's id is checked, but texts can influence each
+        other's labels.
     examples: dynamic few-shot examples per question, 0 = none.
     example_tokens: at most this many tokens for them.
     max_text_chars: longer texts are shown as head and tail.
