@@ -58,12 +58,16 @@ class ChatReply:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an endpoint with a model can do, as found by asking it once."""
+    """What an endpoint with a model can do, as found by asking it once.
+
+    `low_effort`: the model reasons before it answers, and can be told to reason little.
+    """
 
     structured: Literal["schema", "json", "plain"] = "schema"
     logprobs: bool = True
     temperature: bool = True
     limit_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    low_effort: bool = False
 
 
 class Chat(Protocol):

@@ -17,7 +17,8 @@ class Profile:
     """Capabilities of the model behind the endpoint.
 
     `logprobs`: given, silently left out, refused by name (400), or forbidden (403, without naming it).
-    `reasoning` models think before they answer: tokens that are paid for and count against the limit.
+    `reasoning` models think before they answer: tokens that are paid for and count against the limit. How much
+    they think can be asked for where there is `effort`; elsewhere the wish is refused by name.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Profile:
     temperature: bool = True
     limits: tuple[str, ...] = ("max_completion_tokens", "max_tokens")
     reasoning: bool = False
+    effort: bool = False
 
     def check(self, body: Mapping[str, Any]) -> None:
         """Raises ApiError 400 or 403 for the first parameter that this model does not take."""
@@ -37,6 +39,8 @@ class Profile:
             for name in ("temperature", "top_p"):
                 if body.get(name) not in {None, 1}:
                     raise unsupported_value(name, body[name])
+        if body.get("reasoning_effort") is not None and not self.effort:
+            raise unsupported_parameter("reasoning_effort")
         self._check_format(body)
         self._check_logprobs(body)
 
@@ -77,6 +81,7 @@ REASONING = Profile(
     temperature=False,
     limits=("max_completion_tokens",),
     reasoning=True,
+    effort=True,
 )
 REASONING_FORBIDDING = Profile(
     "reasoning-forbidding",

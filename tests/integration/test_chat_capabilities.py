@@ -28,14 +28,14 @@ from ml_backend.standin import (
 )
 from tests.integration.chats import FULL_POWER, MAKERS, POLICY, Maker, Polite, openai_chat, question
 
-NO_TEMPERATURE = Capabilities(logprobs=False, temperature=False)
+THINKS_LITTLE = Capabilities(logprobs=False, temperature=False, low_effort=True)
 FOUND = {
     FULL.name: (FULL, FULL_POWER),
     NO_LOGPROBS.name: (NO_LOGPROBS, replace(FULL_POWER, logprobs=False)),
     LOGPROBS_REFUSED.name: (LOGPROBS_REFUSED, replace(FULL_POWER, logprobs=False)),
     NO_SCHEMA.name: (NO_SCHEMA, replace(FULL_POWER, structured="json")),
-    REASONING.name: (REASONING, NO_TEMPERATURE),
-    REASONING_FORBIDDING.name: (REASONING_FORBIDDING, NO_TEMPERATURE),
+    REASONING.name: (REASONING, THINKS_LITTLE),
+    REASONING_FORBIDDING.name: (REASONING_FORBIDDING, replace(THINKS_LITTLE, low_effort=False)),
     PLAIN.name: (PLAIN, Capabilities("plain", logprobs=False, limit_name="max_tokens")),
 }
 
@@ -63,6 +63,19 @@ def test_every_profile_answers(make: Maker, profile: Profile, expected: Capabili
     assert (reply.tokens is not None) == expected.logprobs
     assert reply.usage.prompt > 0
     assert reply.usage.completion > 0
+
+
+@pytest.mark.parametrize("profile", [FULL, REASONING, REASONING_FORBIDDING], ids=lambda p: p.name)
+def test_only_who_reasons_and_can_is_told_to_reason_little(profile: Profile) -> None:
+    """It thinks less, and is paid less; who does not reason, or takes no such wish, does not get it."""
+    with StandIn(POLICY, profile=profile) as standin:
+        found = asyncio.run(openai_chat(standin).capabilities())
+    paid = []
+    for can in (found, replace(found, low_effort=False)):
+        with StandIn(POLICY, profile=profile) as standin:  # a new one: a second answer may be another one
+            reply = asyncio.run(openai_chat(standin, known=can).complete(question()))
+        paid.append(reply.usage.completion)
+    assert paid[1] - paid[0] == (80 if profile is REASONING else 0)  # 48 tokens of thoughts, not 128
 
 
 @each_endpoint
@@ -93,7 +106,7 @@ def test_refusal_in_normal_operation_probes_again(make: Maker) -> None:
         chat = make(standin, known=FULL_POWER)
         reply = asyncio.run(chat.complete(question()))
         assert json.loads(reply.content or "")["label"] in {"Complaint", "Praise"}
-        assert asyncio.run(chat.capabilities()) == NO_TEMPERATURE
+        assert asyncio.run(chat.capabilities()) == THINKS_LITTLE
 
 
 def test_many_refused_at_once_probe_again_once() -> None:

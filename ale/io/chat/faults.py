@@ -35,6 +35,7 @@ PARAMETERS = {
     "json_object": "response_format",
     "max_completion_tokens": "limit_name",
     "max_tokens": "limit_name",
+    "reasoning_effort": "low_effort",
 }
 """What we may send, as providers name it, and which capability it belongs to."""
 

@@ -197,6 +197,9 @@ def request_body(asked: str, request: ChatRequest, can: Capabilities) -> dict[st
         arguments["temperature"] = request.temperature
     if can.logprobs and request.logprobs:
         arguments |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+    if can.low_effort:
+        # One label of a short list; every token of reasoning is paid, and may leave no room for the answer.
+        arguments["reasoning_effort"] = "low"
     if request.schema is not None and can.structured == "schema":
         wanted = {"name": "answer", "strict": True, "schema": request.schema}
         arguments["response_format"] = {"type": "json_schema", "json_schema": wanted}

@@ -155,7 +155,10 @@ async def _from_the_bottom(send: Send, guess: Capabilities) -> Capabilities:
 
 
 def without(can: Capabilities, parameter: str) -> Capabilities:
-    """One step down: the same capabilities less the one that was refused; the same when it is off already."""
+    """One step down: the same capabilities less the one that was refused; the same when it is off already.
+
+    A model that takes no temperature is one that reasons: from there on it is asked to reason little.
+    """
     if parameter == "response_format":
         return replace(can, structured="json" if can.structured == "schema" else "plain")
     if parameter == "limit_name":
@@ -163,7 +166,9 @@ def without(can: Capabilities, parameter: str) -> Capabilities:
         return replace(can, limit_name="max_completion_tokens" if old else "max_tokens")
     if parameter == "logprobs":
         return replace(can, logprobs=False)
-    return replace(can, temperature=False)
+    if parameter == "low_effort":
+        return replace(can, low_effort=False)
+    return replace(can, temperature=False, low_effort=can.temperature or can.low_effort)
 
 
 def as_seen(can: Capabilities, reply: ChatReply) -> Capabilities:

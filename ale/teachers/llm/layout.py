@@ -13,7 +13,8 @@ from ale.types import LabelSpace
 
 # OpenAI refuses schemas with more values than this, or with longer ones in sum. The parser checks anyway.
 _ENUM_VALUES, _ENUM_CHARS = 500, 15_000
-_REASONING = 16  # times the room: reasoning counts as completion
+# Times the room: reasoning counts as completion. What is set aside is given back, what is cut off is paid in vain.
+_REASONING_LITTLE, _REASONING_FREELY = 16, 64
 _VOTING_TEMPERATURE = 0.7  # of self-consistency (Wang et al., 2023): samples differ, and still make sense
 
 
@@ -66,8 +67,7 @@ def choose_layout(labels: LabelSpace, can: Capabilities, options: LLMOptions) ->
     base = Layout(
         labels,
         temperature=0.0 if can.temperature else None,
-        # A model that takes no temperature is one that reasons before it answers.
-        room=options.completion_tokens * (1 if can.temperature else _REASONING),
+        room=options.completion_tokens * _times(can),
     )
     codes = codes_for(labels) if can.logprobs else ()
     if codes:
@@ -78,6 +78,13 @@ def choose_layout(labels: LabelSpace, can: Capabilities, options: LLMOptions) ->
         sampled = _VOTING_TEMPERATURE if can.temperature else None
         return replace(named, votes=options.votes, temperature=sampled)
     return replace(named, states_confidence=True)
+
+
+def _times(can: Capabilities) -> int:
+    """A model that takes no temperature is one that reasons before it answers."""
+    if can.temperature:
+        return 1
+    return _REASONING_LITTLE if can.low_effort else _REASONING_FREELY
 
 
 def _object(fields: dict[str, Any]) -> dict[str, Any]:

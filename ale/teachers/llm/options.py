@@ -15,7 +15,8 @@ class LLMOptions:
     examples: dynamic few-shot examples per question, 0 = none.
     example_tokens: at most this many tokens for them.
     max_text_chars: longer texts are shown as head and tail.
-    completion_tokens: room for one answer; 16 times as much for models that reason first.
+    completion_tokens: room for one answer; 16 times as much for models that reason first and can be told to reason
+        little, 64 times for those that cannot: a reply that is cut off is paid, and then asked for again.
     concurrency: questions in flight at once.
     """
 

@@ -132,10 +132,12 @@ def test_the_layout_follows_the_endpoint(
 
 
 def test_reasoning_has_room() -> None:
-    """Sixteen times as much where a model thinks before it answers."""
+    """Sixteen times as much where a model thinks before it answers, 64 times where it thinks as long as it likes."""
     plain = choose_layout(LABELS, Capabilities(), LLMOptions(completion_tokens=50))
-    thinking = choose_layout(LABELS, Capabilities(temperature=False), LLMOptions(completion_tokens=50))
-    assert (plain.room, thinking.room) == (50, 800)
+    little = Capabilities(temperature=False, low_effort=True)
+    thinking = choose_layout(LABELS, little, LLMOptions(completion_tokens=50))
+    freely = choose_layout(LABELS, Capabilities(temperature=False), LLMOptions(completion_tokens=50))
+    assert (plain.room, thinking.room, freely.room) == (50, 800, 3200)
 
 
 def test_a_huge_label_space_still_makes_a_schema() -> None:
