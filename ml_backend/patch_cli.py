@@ -41,7 +41,7 @@ def patch(
 
     settings = load_settings()
     if show or undo is not None:
-        raise typer.Exit(_look(settings, project, undo, as_json=json_output))
+        raise typer.Exit(look(settings, project, undo, as_json=json_output))
     raise typer.Exit(
         run_patch(settings, project, hint or [], yes=yes, pairs=pairs, teacher=teacher, as_json=json_output)
     )
@@ -68,8 +68,8 @@ def run_patch(
         named = _choose(ready, teacher)
         patching = Patching(ready.teaching, named, hints, pairs)
         if yes:
-            return _run(console, ready, patching, as_json=as_json)
-        return _plan(console, ready, patching, as_json=as_json)
+            return run_and_tell(console, ready, patching, as_json=as_json)
+        return tell_plan(console, ready, patching, as_json=as_json)
 
 
 def _choose(ready: Ready, name: str) -> NamedTeacher:
@@ -82,7 +82,8 @@ def _choose(ready: Ready, name: str) -> NamedTeacher:
     return named
 
 
-def _plan(console: Console, ready: Ready, patching: Patching, *, as_json: bool) -> int:
+def tell_plan(console: Console, ready: Ready, patching: Patching, *, as_json: bool) -> int:
+    """Say what would be tried; asks nothing. The exit code: 0."""
     from ml_backend.patch_screen import as_row, show_plan
 
     plan = patching.plan()
@@ -101,7 +102,8 @@ def _plan(console: Console, ready: Ready, patching: Patching, *, as_json: bool) 
     return 0
 
 
-def _run(console: Console, ready: Ready, patching: Patching, *, as_json: bool) -> int:
+def run_and_tell(console: Console, ready: Ready, patching: Patching, *, as_json: bool) -> int:
+    """Try the patches, to be stopped by Ctrl+C. The exit code: 1 when one could not be judged."""
     from ml_backend.patch_screen import outcome_row, show_tried
 
     with (
@@ -129,8 +131,8 @@ def _run(console: Console, ready: Ready, patching: Patching, *, as_json: bool) -
     return int(bool(tried.problem) or any(one.judgement is None for one in tried.outcomes))
 
 
-def _look(settings: Settings, project: int, undo: int | None, *, as_json: bool) -> int:
-    """Undo if so wished, then list. Needs neither Redis nor Label Studio."""
+def look(settings: Settings, project: int, undo: int | None, *, as_json: bool) -> int:
+    """Undo if so wished, then list. The exit code: 0. Needs neither Redis nor Label Studio."""
     from rich.console import Console
 
     from ml_backend import patches

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -18,11 +19,21 @@ from ale.errors import ConfigurationError
 from ale.text import text_hash
 from ale.types import LabelSpace
 from ml_backend import patches
+from ml_backend.patch_cli import run_and_tell, tell_plan
 from ml_backend.patch_screen import show_patches, show_plan, show_tried
 from ml_backend.patching import LEAST_GOLD, Patching
 from ml_backend.settings import Settings
 from ml_backend.shots import is_gold
-from ml_backend.standin import Asked, KeywordPolicy, Reply, StandIn
+from ml_backend.standin import (
+    NO_LOGPROBS,
+    NO_SCHEMA,
+    REASONING,
+    Asked,
+    KeywordPolicy,
+    Profile,
+    Reply,
+    StandIn,
+)
 from ml_backend.store import patches as stored_patches
 from ml_backend.store import replies, spend
 from ml_backend.store.database import Database
@@ -67,7 +78,7 @@ class Labeller:
 
     def __call__(self, asked: Asked) -> Reply:
         """A label, or a hint."""
-        if "hint" in asked.schema.get("properties", {}):
+        if '{"hint": "..."}' in asked.system:
             self.shown += [item.text for item in asked.items]
             return Reply(content=json.dumps({"hint": self._hint}))
         self.answered.update((item.text, asked.system) for item in asked.items)
@@ -243,6 +254,19 @@ def test_the_model_writes_a_hint_from_what_is_not_gold(
     assert (spent(services), len(labeller.shown)) == (end, 1)
 
 
+@pytest.mark.parametrize("profile", [NO_LOGPROBS, NO_SCHEMA, REASONING])
+def test_a_hint_is_written_whatever_the_endpoint_can_do(
+    services: Services, settings: Settings, db: Database, endpoint: Endpoints, profile: Profile
+) -> None:
+    """In words where there are no schemas, with room to think where the model reasons first."""
+    labeller = Labeller("Something is broken.")
+    ready = taught(services, with_teacher(settings, endpoint(labeller, profile=profile)))
+    tried = patching(ready, pairs=1).run()
+    assert [(one.patch.text, one.patch.state) for one in tried.outcomes if one.patch.kind == "hint"] == [
+        ("Something is broken.", "shipped")
+    ]
+
+
 def test_a_hint_that_cannot_be_read_is_no_hint(
     services: Services, settings: Settings, db: Database, endpoint: Endpoints
 ) -> None:
@@ -394,6 +418,48 @@ def test_people_have_the_last_word(
     rows = stored_patches.every(db, KEY)
     table = screen(lambda console: show_patches(console, rows, {2: off}))
     assert "off: people have taken back" in table
+
+
+def test_the_command_tells_a_script_what_it_did(
+    services: Services,
+    settings: Settings,
+    db: Database,
+    endpoint: Endpoints,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """JSON alone on standard output: the plan with its costs, the trials, the list, and the way back."""
+    server = endpoint(Labeller())
+    paying = with_teacher(settings, server)
+    label(db, NAMES)
+    ready = at_hand(services, paying)
+    console = Console(stderr=True)
+
+    def told() -> Any:
+        return json.loads(capsys.readouterr().out)
+
+    assert tell_plan(console, ready, patching(ready, BETTER), as_json=True) == 0
+    plan = told()
+    assert (plan["gold"], plan["calls"], plan["problem"]) == (len(GOLD), 2 * len(GOLD), "")
+    assert plan["usd"] > 0
+    assert run_and_tell(console, ready, patching(ready, BETTER), as_json=True) == 0
+    (tried,) = told()["tried"]
+    assert (tried["state"], tried["judged"], tried["cost"]["texts"]) == ("shipped", True, 2 * len(GOLD))
+    assert tried["cost"]["usd"] == pytest.approx(plan["usd"], rel=0.5)
+    assert run_and_tell(console, ready, patching(ready, BETTER), as_json=True) == 1
+    assert "told so already" in told()["tried"][0]["reason"]
+
+    ale = [sys.executable, "-m", "ml_backend.cli", "patch", "1"]
+    root = Path(ml_backend.__file__).parents[1]
+    for options, state in (([], "shipped"), (["--undo", "1"], "undone")):
+        done = subprocess.run(
+            [*ale, "--list", "--json", *options],
+            env=environment(paying),
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert [row["state"] for row in json.loads(done.stdout)["patches"]] == [state]
 
 
 def test_only_a_shipped_patch_is_undone(db: Database) -> None:
