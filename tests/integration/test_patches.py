@@ -22,6 +22,7 @@ from ml_backend import patches
 from ml_backend.patch_cli import run_and_tell, tell_plan
 from ml_backend.patch_screen import show_patches, show_plan, show_tried
 from ml_backend.patching import LEAST_GOLD, Patching
+from ml_backend.screens import show_status
 from ml_backend.settings import Settings
 from ml_backend.shots import is_gold
 from ml_backend.standin import (
@@ -34,6 +35,7 @@ from ml_backend.standin import (
     Reply,
     StandIn,
 )
+from ml_backend.status import overview
 from ml_backend.store import patches as stored_patches
 from ml_backend.store import replies, spend
 from ml_backend.store.database import Database
@@ -418,6 +420,10 @@ def test_people_have_the_last_word(
     rows = stored_patches.every(db, KEY)
     table = screen(lambda console: show_patches(console, rows, {2: off}))
     assert "off: people have taken back" in table
+    seen = overview(ready.services)
+    status = " ".join(screen(lambda console: show_status(console, seen), 200).split())
+    assert "prompt patches 2 shipped" in status
+    assert f"patch 2 is off: {off}" in status
 
 
 def test_the_command_tells_a_script_what_it_did(
