@@ -47,13 +47,18 @@ class TokenProbs:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """What the model said, verbatim. `finish_reason` is the provider's word: stop, length, content_filter..."""
+    """What the model said, verbatim. `finish_reason` is the provider's word: stop, length, content_filter...
+
+    `model` is who answered, as the endpoint says: behind a deployment's name it is the model's own. Empty where
+    it does not say.
+    """
 
     content: str | None
     refusal: str | None = None
     finish_reason: str = "stop"
     tokens: tuple[TokenProbs, ...] | None = None
     usage: Usage = field(default_factory=Usage)
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,12 @@ class Meter(Protocol):
         """Set aside the most that a call may cost. Raises BudgetReached (then nothing is set aside)."""
         ...
 
-    async def settle(self, ticket: Ticket, usage: Usage) -> None:
-        """The call was answered and cost this much."""
+    async def settle(self, ticket: Ticket, usage: Usage, model: str = "") -> None:
+        """The call was answered by that model and cost this much.
+
+        Raises TeacherRefused, after having counted it, when that model has another price than the one we
+        charge by: the budget would not be kept.
+        """
         ...
 
     async def release(self, ticket: Ticket) -> None:

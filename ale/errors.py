@@ -81,7 +81,8 @@ class TeacherUnavailable(TeacherError):
 class TeacherRefused(TeacherUnavailable):
     """Asking again is useless until a person changes something; never retried.
 
-    `reason`: `insufficient_quota`, `unauthorized`, `forbidden`, `model_not_found`, `bad_request`.
+    `reason`: `insufficient_quota`, `unauthorized`, `forbidden`, `model_not_found`, `bad_request`,
+    `other_model`.
     """
 
 

@@ -26,7 +26,7 @@ from ml_backend.metering import SqlMeter, SqlThread
 from ml_backend.settings import Settings
 from ml_backend.store import consents, replies
 from ml_backend.store.database import Database
-from ml_backend.teachers import NamedTeacher, budget_of, llm_options, price_of
+from ml_backend.teachers import NamedTeacher, budget_of, llm_options, tariff_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,12 +106,14 @@ async def paid_chat(
 
     Whoever gets an answer writes it down together with what the meter has settled. Raises ConfigurationError.
     """
-    price = price_of(settings, named)
+    tariff = tariff_of(settings, named)
+    price = None if tariff is None else tariff.price
     inner = named.chat(known)
     count = token_counter(inner.model)
     async with AsyncExitStack() as stack:
         thread = stack.enter_context(SqlThread())
-        meter = SqlMeter(db, project, budget_of(settings), None if price is None else price.usd, thread)
+        cost = None if price is None else price.usd
+        meter = SqlMeter(db, project, budget_of(settings), cost, thread, tariff)
         limiter = await stack.enter_async_context(
             RedisLimiter(
                 redis_url,
@@ -155,6 +157,7 @@ async def _ask(
         stopped: TeacherUnavailable | None = None
         try:
             note(await chat.capabilities())  # at once: who is killed later need not have it asked again
+            await saver.finish()  # the probe's reservation would take the room of an answer
             told = questions.told or questions.space
             async for example, answer in teacher.answers(questions.examples, told, questions.vectors):
                 saver.add(example.text_hash, answer)

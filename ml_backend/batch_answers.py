@@ -11,6 +11,7 @@ from typing import Any
 
 from ale.chat import Capabilities, ChatReply
 from ale.io.chat.batches import BatchState, Line, half
+from ale.io.chat.prices import Price
 from ale.teachers.llm import LLMTeacher
 from ale.types import Abstention, Answer, LabelSpace, Usage
 from ml_backend.settings import Settings
@@ -18,7 +19,7 @@ from ml_backend.store import batches, replies, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch
 from ml_backend.store.spend import NANO, Settled
-from ml_backend.teachers import NamedTeacher, llm_options, price_of
+from ml_backend.teachers import NamedTeacher, llm_options, tariff_of
 
 OPEN_STILL = {Abstention.BAD_JSON, Abstention.TRUNCATED}
 """Asking once more may help these; that is done singly."""
@@ -62,7 +63,7 @@ def keep_answers(
     Answers and cost stand in one transaction; done twice it changes nothing.
     """
     said, faults = _sorted(batch, lines)
-    price = price_of(settings, teacher)
+    price, other = _charged(settings, teacher, said.values())
     usage = sum((reply.usage for reply in said.values()), Usage())
     answers = _read(settings, teacher, batch, said)
     settled = {text: answer for text, answer in answers.items() if answer.abstention not in OPEN_STILL}
@@ -81,7 +82,7 @@ def keep_answers(
         # Nothing was answered, and so nothing charged; or a server that does not say what it used.
         (spend.lose if said else spend.release)(db, batch.project, batch.reservation)
     failed = state.status == "failed"
-    problem = (state.problem or "the provider does not say why") if failed else ""
+    problem = (state.problem or "the provider does not say why") if failed else other
     done = Batched(
         sent=len(batch.texts),
         answered=len(settled),
@@ -98,6 +99,26 @@ def keep_answers(
         ended_at=datetime.now(UTC),
     )
     return done
+
+
+def _charged(
+    settings: Settings, teacher: NamedTeacher, said: Iterable[ChatReply]
+) -> tuple[Price | None, str]:
+    """What the replies are charged by, and why no more may be asked: who answered has another price.
+
+    Then each kind of token counts at the dearest price of all.
+    """
+    tariff = tariff_of(settings, teacher)
+    if tariff is None or tariff.price is None:
+        return None, ""
+    answered = sorted({reply.model for reply in said})
+    others = [tariff.table.of(model) for model in answered if tariff.other(model)]
+    prices = [tariff.price, *(price for price in others if price is not None)]
+    refusals = [str(refusal) for model in answered if (refusal := tariff.refusal(model))]
+    dearest = Price(
+        *(max(kind) for kind in zip(*((p.input, p.cached, p.output) for p in prices), strict=True))
+    )
+    return dearest, refusals[0] if refusals else ""
 
 
 def _sorted(batch: Batch, lines: Iterable[Line]) -> tuple[dict[str, ChatReply], dict[str, str]]:

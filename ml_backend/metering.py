@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 
 from ale.chat import Ticket
 from ale.errors import BudgetReached
+from ale.io.chat.prices import Tariff
 from ale.types import Usage
 from ml_backend.store import spend
 from ml_backend.store.database import Database
@@ -44,13 +45,22 @@ class SqlThread:
 
 
 class SqlMeter:
-    """`ale.chat.Meter` over a project's row of the spend table. `cost` is None where no price is known."""
+    """`ale.chat.Meter` over a project's row of the spend table. `cost` is None where no price is known.
+
+    With a `tariff`, it is looked at who answers.
+    """
 
     def __init__(
-        self, db: Database, project: str, budget: Budget, cost: Cost | None, thread: SqlThread
+        self,
+        db: Database,
+        project: str,
+        budget: Budget,
+        cost: Cost | None,
+        thread: SqlThread,
+        tariff: Tariff | None = None,
     ) -> None:
         self._db, self._project, self._budget = db, project, budget
-        self._cost, self._thread = cost, thread
+        self._cost, self._thread, self._tariff = cost, thread, tariff
         self._settled: list[Settled] = []
         self.refusal: BudgetReached | None = None
         """The first refusal; there is no point in asking for more after it."""
@@ -61,7 +71,7 @@ class SqlMeter:
         Raises BudgetReached when there is no room, and when the model has no price and only money is limited.
         """
         usage = Usage(prompt=prompt, completion=completion)
-        nano_usd = self._nano(usage)
+        nano_usd = _nano(self.usd(usage) or 0.0)
         name = None
         if not self._unpriced:
             name = await self._thread.run(
@@ -73,9 +83,18 @@ class SqlMeter:
             raise refusal
         return Ticket(name, usage.total, nano_usd / NANO)
 
-    async def settle(self, ticket: Ticket, usage: Usage) -> None:
-        """The call was answered; written with its answer, see `take_settled`."""
-        self._settled.append(Settled(ticket.id, self._nano(usage), usage.total))
+    async def settle(self, ticket: Ticket, usage: Usage, model: str = "") -> None:
+        """The call was answered; written with its answer, see `take_settled`.
+
+        Raises TeacherRefused when a model of another price answered; the call then counts at the dearer one.
+        """
+        usd = self.usd(usage) or 0.0
+        if self._tariff is not None:
+            usd = max(usd, self._tariff.usd(usage, model))
+        self._settled.append(Settled(ticket.id, _nano(usd), usage.total))
+        refusal = self._tariff.refusal(model) if self._tariff is not None else None
+        if refusal is not None:
+            raise refusal
 
     async def release(self, ticket: Ticket) -> None:
         """The call surely cost nothing."""
@@ -93,10 +112,6 @@ class SqlMeter:
     def usd(self, usage: Usage) -> float | None:
         """What so many tokens cost; None where no price is known."""
         return None if self._cost is None else self._cost(usage)
-
-    def _nano(self, usage: Usage) -> int:
-        """Rounded up: the provider's own rounding is not known. Rounding first takes away what floats add."""
-        return math.ceil(round((self.usd(usage) or 0.0) * NANO, 3))
 
     @property
     def _unpriced(self) -> bool:
@@ -120,3 +135,8 @@ class SqlMeter:
             f"{usage.total} tokens",
             reason="budget_reached",
         )
+
+
+def _nano(usd: float) -> int:
+    """Rounded up: the provider's own rounding is not known. Rounding first takes away what floats add."""
+    return math.ceil(round(usd * NANO, 3))

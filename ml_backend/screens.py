@@ -36,6 +36,8 @@ def show_findings(console: Console, findings: Iterable[Finding]) -> int:
 def show_status(console: Console, overview: Json) -> None:
     """One table per project, and the event counts."""
     console.print(f"Redis: {overview['redis']}")
+    if overview["problem"]:
+        console.print(f"[red]settings: {escape(overview['problem'])}[/]")
     if not overview["projects"]:
         console.print("No project yet. Connect one: [bold]ale connect PROJECT_ID[/]")
     for entry in overview["projects"]:

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ale.errors import ConfigurationError, UnknownName
+from ale.io.chat import DEFAULT_MODEL
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
         extra="ignore",
         env_ignore_empty=True,
         arbitrary_types_allowed=True,
+        allow_inf_nan=False,
     )
 
     home: Path = Field(
@@ -71,8 +73,9 @@ class Settings(BaseSettings):
     teacher: str = Field(
         "zero-shot",
         alias="ALE_TEACHER",
-        description="Who labels first: `none`, `zero-shot`, `openai`, `openai:MODEL`, `azure:DEPLOYMENT`; "
-        "`@v1` behind it names the prompt. Several with commas between, the cheap ones first.",
+        description="Who labels first: `none`, `zero-shot`, `openai`, `openai:MODEL`, `azure:DEPLOYMENT`, "
+        "`azure:DEPLOYMENT=MODEL` where it is not called like its model; `@v1` behind it names the prompt. "
+        "Several with commas between, the cheap ones first.",
     )
     openai_api_key: SecretStr = Field(
         SecretStr(""),
@@ -85,7 +88,7 @@ class Settings(BaseSettings):
         description="Another server that speaks OpenAI's HTTP (vLLM, Ollama, LiteLLM…); empty: OpenAI itself.",
     )
     openai_model: str = Field(
-        "gpt-4.1-mini", alias="OPENAI_MODEL", description="The model that `openai` means.", min_length=1
+        DEFAULT_MODEL, alias="OPENAI_MODEL", description="The model that `openai` means.", min_length=1
     )
     azure_endpoint: str = Field(
         "",
@@ -104,6 +107,7 @@ class Settings(BaseSettings):
         5.0,
         alias="ALE_BUDGET_USD",
         ge=0,
+        le=1e9,
         description="The most that paid teachers may cost in each project, in US dollars; 0: nobody is asked.",
     )
     budget_tokens: int | None = Field(

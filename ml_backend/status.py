@@ -9,8 +9,11 @@ from redis import RedisError
 from sqlalchemy import ColumnExpressionArgument, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from ale.errors import ConfigurationError
+from ale.io.chat.prices import load_prices
+from ml_backend.settings import Settings
 from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
-from ml_backend.teacher_status import teachers_seen
+from ml_backend.teacher_status import named_teachers, teachers_seen
 from ml_backend.wiring import Services
 
 Json = dict[str, Any]
@@ -34,9 +37,24 @@ def overview(services: Services) -> Json:
             entry["teaching"] = teachers_seen(services.settings, services.db, connection, row)
     return {
         "redis": "ok" if reachable else "unreachable",
+        "problem": problem_of(services.settings),
         "projects": entries,
         "events": dict(sorted(events.items())),
     }
+
+
+def problem_of(settings: Settings) -> str:
+    """What is wrong with ALE_TEACHER or ALE_PRICES, naming it; empty when both can be used."""
+    try:
+        named_teachers(settings)
+    except ConfigurationError as error:
+        said = str(error)
+        return said if "ALE_TEACHER" in said else f"ALE_TEACHER={settings.teacher}: {said}"
+    try:
+        load_prices(settings.prices)
+    except ConfigurationError as error:
+        return f"ALE_PRICES: {error}"
+    return ""
 
 
 def _entry(session: Session, row: Project, due_in: float | None) -> Json:

@@ -13,7 +13,7 @@ from ale.chat import Capabilities
 from ale.errors import ConfigurationError, UnknownName
 from ale.io.chat import ChatSpec, make_chat
 from ale.io.chat.openai_chat import CompletionsChat
-from ale.io.chat.prices import Price, load_prices
+from ale.io.chat.prices import Price, Tariff, load_prices
 from ale.protocols import Encoder, Teacher
 from ale.teachers import TEACHERS, resolve_teacher
 from ale.teachers.llm import LLMOptions
@@ -44,9 +44,11 @@ class NamedTeacher:
 
     @property
     def endpoint(self) -> str:
-        """What shares one rate and one breaker: model and key. Another key is another chance."""
-        key = self.spec.api_key if self.spec else ""
-        return f"{self.name.rpartition('@')[0]}#{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        """What shares one rate and one breaker: model and key. Another key is another chance, and so is another
+        word for what a deployment serves.
+        """
+        told = f"{self.spec.api_key}={self.spec.model}" if self.spec else ""
+        return f"{self.name.rpartition('@')[0]}#{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
     def chat(self, known: Capabilities | None) -> CompletionsChat:
         """The chat to ask through; `known` is what was found out about the endpoint before."""
@@ -88,7 +90,17 @@ def budget_of(settings: Settings) -> Budget:
 
 def price_of(settings: Settings, teacher: NamedTeacher) -> Price | None:
     """The model's price; None when it is not known. Raises ConfigurationError for a broken ALE_PRICES."""
-    return load_prices(settings.prices).of(teacher.spec.model) if teacher.spec else None
+    tariff = tariff_of(settings, teacher)
+    return None if tariff is None else tariff.price
+
+
+def tariff_of(settings: Settings, teacher: NamedTeacher) -> Tariff | None:
+    """What the teacher is charged by; None for a free one. Raises ConfigurationError for a broken ALE_PRICES."""
+    spec = teacher.spec
+    if spec is None:
+        return None
+    named = f"azure:{spec.deployment}=" if spec.provider == "azure" else "openai:"
+    return Tariff(load_prices(settings.prices), spec.model, f"ALE_TEACHER={named}")
 
 
 def _resolve(entry: str, settings: Settings, encoder: Encoder) -> NamedTeacher | None:
@@ -102,10 +114,10 @@ def _resolve(entry: str, settings: Settings, encoder: Encoder) -> NamedTeacher |
     version = version or DEFAULT_PROMPT
     if provider == "openai":
         spec, problem = _openai(model, settings)
-    elif provider == "azure" and model:
+    elif provider == "azure" and model.partition("=")[0]:
         spec, problem = _azure(model, settings)
     else:
-        raise UnknownName("teacher", entry, [*TEACHERS, "openai", "openai:MODEL", "azure:DEPLOYMENT"])
+        raise UnknownName("teacher", entry, [*TEACHERS, "openai", "openai:MODEL", "azure:DEPLOYMENT[=MODEL]"])
     load_prompt(version)  # raises UnknownName
     return NamedTeacher(f"{_name(spec)}@{version}", spec=spec, prompt=version, problem=problem)
 
@@ -117,10 +129,13 @@ def _openai(model: str, settings: Settings) -> tuple[ChatSpec, str]:
     return spec, f"OPENAI_API_KEY is not set: {spec.model} is not asked" if missing else ""
 
 
-def _azure(deployment: str, settings: Settings) -> tuple[ChatSpec, str]:
+def _azure(said: str, settings: Settings) -> tuple[ChatSpec, str]:
+    """DEPLOYMENT, which is then called like its model, or DEPLOYMENT=MODEL."""
+    deployment, _, model = said.partition("=")
     spec = ChatSpec(
-        deployment,
+        model or deployment,
         provider="azure",
+        deployment=deployment,
         api_key=settings.azure_api_key.get_secret_value(),
         url=settings.azure_endpoint,
         api_version=settings.azure_api_version,
@@ -132,5 +147,5 @@ def _azure(deployment: str, settings: Settings) -> tuple[ChatSpec, str]:
 def _name(spec: ChatSpec) -> str:
     """The chat's own name, which is wanted without a key too; a chat is made, but asks nobody."""
     if spec.provider == "azure" and not spec.url:
-        return f"azure:{spec.model}"
+        return f"azure:{spec.deployment}"
     return make_chat(replace(spec, api_key=spec.api_key or "none")).name

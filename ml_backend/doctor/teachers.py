@@ -22,7 +22,7 @@ from ml_backend.settings import Settings
 from ml_backend.store.schema import Project
 from ml_backend.teacher_screens import capabilities_line
 from ml_backend.teacher_status import named_teachers
-from ml_backend.teachers import NamedTeacher, budget_of, price_of
+from ml_backend.teachers import NamedTeacher, budget_of, price_of, tariff_of
 
 
 def teachers(settings: Settings) -> Iterator[Finding]:
@@ -67,7 +67,8 @@ def _hop(settings: Settings, teacher: NamedTeacher) -> Iterator[Finding]:
     if 0 in (settings.budget_usd, settings.budget_tokens):
         return
     try:
-        found = asyncio.run(teacher.chat(None).capabilities())
+        chat = teacher.chat(None)
+        found = asyncio.run(chat.capabilities())
     except TeacherUnavailable as error:
         yield broken(hop, str(error), advice(teacher, error.reason))
         return
@@ -77,6 +78,17 @@ def _hop(settings: Settings, teacher: NamedTeacher) -> Iterator[Finding]:
     _keep(connection, teacher, found)
     said = {"structured": found.structured, "logprobs": found.logprobs, "temperature": found.temperature}
     yield works(hop, f"answers: {capabilities_line(said)}")
+    yield from _who_answers(settings, teacher, chat.answered_by)
+
+
+def _who_answers(settings: Settings, teacher: NamedTeacher, answered: str) -> Iterator[Finding]:
+    try:
+        tariff = tariff_of(settings, teacher)
+    except ConfigurationError:
+        return  # told with the money
+    refusal = tariff.refusal(answered) if tariff is not None else None
+    if refusal is not None:
+        yield broken("prices", str(refusal), advice(teacher, refusal.reason))
 
 
 def _money(settings: Settings, teacher: NamedTeacher) -> Iterator[Finding]:
@@ -94,15 +106,24 @@ def _money(settings: Settings, teacher: NamedTeacher) -> Iterator[Finding]:
         yield broken(
             "budget",
             f"no price is known for {model}, so {budget.usd:g} USD cannot be kept and nothing is asked",
-            "set ALE_BUDGET_TOKENS, or name the price in a file: ALE_PRICES=prices.json with "
+            f"{_named(teacher)}set ALE_BUDGET_TOKENS, or name the price in a file: ALE_PRICES=prices.json with "
             f'{{"models": {{"{model}": {{"input": USD, "output": USD}}}}}} per million tokens',
         )
+
+
+def _named(teacher: NamedTeacher) -> str:
+    """First of the ways out, where a deployment hides its model."""
+    spec = teacher.spec
+    hidden = spec is not None and spec.provider == "azure" and spec.model == spec.deployment
+    return f"set ALE_TEACHER=azure:{spec.deployment}=MODEL, or " if spec is not None and hidden else ""
 
 
 def advice(teacher: NamedTeacher, reason: str) -> str:
     """The line to change for a reason of `TeacherUnavailable`."""
     azure = teacher.spec is not None and teacher.spec.provider == "azure"
     lines = _AZURE if azure else _OPENAI
+    if azure and reason == "unauthorized" and teacher.spec is not None and not teacher.spec.api_key:
+        return _NOBODY
     return lines.get(reason) or _BOTH.get(reason, "nothing to change here: it is tried again by itself")
 
 
@@ -115,6 +136,7 @@ def _missing(teacher: NamedTeacher) -> str:
 
 
 _OPENAI = {
+    "other_model": "set ALE_TEACHER=openai:MODEL to the model that answers",
     "unauthorized": "set OPENAI_API_KEY to a valid key (platform.openai.com > API keys)",
     "forbidden": "give the key's project access to the model, or set OPENAI_API_KEY to one that has it",
     "model_not_found": "set ALE_TEACHER=openai:MODEL (or OPENAI_MODEL) to a model that the key may use",
@@ -123,7 +145,12 @@ _OPENAI = {
     "not_an_api": "set OPENAI_BASE_URL to the API's root, which mostly ends in /v1",
     "bad_request": "set ALE_TEACHER=openai:MODEL to a model for chat completions",
 }
+_NOBODY = (
+    "run: az login, or give this machine an identity with the role `Cognitive Services OpenAI User`, or set "
+    "AZURE_OPENAI_API_KEY"
+)
 _AZURE = {
+    "other_model": "set ALE_TEACHER=azure:DEPLOYMENT=MODEL to the model that the deployment serves",
     "unauthorized": "set AZURE_OPENAI_API_KEY to a key of this resource, or unset it and run: az login",
     "forbidden": "give the identity the role `Cognitive Services OpenAI User`, and check the resource's network rules",
     "model_not_found": "set ALE_TEACHER=azure:DEPLOYMENT to a deployment of the resource, and OPENAI_API_VERSION to a "

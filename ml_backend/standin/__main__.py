@@ -27,9 +27,12 @@ def main(
     if profile not in PROFILES:
         raise typer.BadParameter(str(UnknownName("profile", profile, list(PROFILES))))
     policy: Policy = KeywordPolicy() if recorded is None else RecordedPolicy(_answers(recorded, text, label))
-    with StandIn(
-        policy, profile=PROFILES[profile], latency_s=latency_s, port=port, stage_s=stage_s
-    ) as standin:
+    try:
+        started = StandIn(policy, profile=PROFILES[profile], latency_s=latency_s, port=port, stage_s=stage_s)
+    except OSError as error:
+        typer.echo(f"stand-in: port {port} cannot be listened on: {error.strerror}; try --port 0", err=True)
+        raise typer.Exit(2) from error
+    with started as standin:
         typer.echo("This is a stand-in, not GPT: its answers are no model's. Any key will do.")
         typer.echo(f"OPENAI_BASE_URL={standin.base_url}")
         typer.echo(f"AZURE_OPENAI_ENDPOINT={standin.azure_endpoint}")

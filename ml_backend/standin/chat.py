@@ -59,8 +59,9 @@ class ChatEndpoint:
         asked = read(request)
         texts = tuple(item.text for item in asked.items)
         number, before = self._calls.begin(asked.model, [text_hash(text) for text in texts], batch=batch)
-        behaviour = self._script.choose(Occasion(number, before, texts)) or FINE
+        behaviour = FINE
         try:
+            behaviour = self._script.choose(Occasion(number, before, texts)) or FINE
             if behaviour.refuse is not None:
                 raise behaviour.refuse
             self._check(request)
@@ -72,7 +73,7 @@ class ChatEndpoint:
         answer = body(
             completions,
             number=number,
-            model=asked.model,
+            model=self._models.behind(asked.model) or asked.model,
             usage=usage,
             top_logprobs=request.get("top_logprobs", 0) if shown else None,
             azure=azure,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ml_backend.standin.behaviours import Behaviour
 from ml_backend.standin.catalogue import BEHAVIOURS
+from ml_backend.standin.errors import invalid
 
 MARKER = re.compile(r"\s?\[\[behaviour:(\w+)(?::(\d+))?\]\]")
 """A text asks for a behaviour of its own; policies do not see it."""
@@ -67,10 +68,13 @@ def share_of_texts(part: float, behaviour: Behaviour | str, seed: int = 0) -> Ru
 
 
 def by_marker(occasion: Occasion) -> Behaviour | None:
-    """The behaviour that a text names. Raises KeyError for one that does not exist."""
+    """The behaviour that a text names. Raises ApiError for one that does not exist."""
     for text in occasion.texts:
         for name, times in MARKER.findall(text):
             if not times or occasion.before < int(times):
+                if name not in BEHAVIOURS:
+                    known = ", ".join(sorted(BEHAVIOURS))
+                    raise invalid("messages", f"Unknown behaviour '{name}'; known: {known}.")
                 return BEHAVIOURS[name]
     return None
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.identity import ChainedTokenCredential, CredentialUnavailableError
 
 from ale.errors import MissingExtra, TeacherRefused
 from ale.io.chat import ChatSpec, make_chat
@@ -63,6 +64,14 @@ def test_nobody_signed_in_is_refused() -> None:
         assert "1234" not in str(caught.value)
         assert len(standin.calls) == 0
         assert (polite.meter.tokens, polite.meter.open) == (0, 0)
+
+
+def test_the_default_chain_has_no_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """It warns of every identity that a machine does not have; our one message says what to do."""
+    chain = ChainedTokenCredential(Credential(CredentialUnavailableError("none")))
+    with pytest.raises(TeacherRefused, match="az login"):
+        asyncio.run(entra_tokens(chain)())
+    assert caplog.records == []
 
 
 def test_sign_in_that_cannot_be_reached_is_tried_again() -> None:

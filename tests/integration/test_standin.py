@@ -261,3 +261,35 @@ def test_runs_as_a_program() -> None:
         process.send_signal(signal.SIGINT)
         assert "'calls': 1" in process.stdout.read()
     assert process.returncode == 0
+
+
+def test_a_behaviour_that_does_not_exist_is_told() -> None:
+    """A slip in a marker is a 400 that names the known ones; the connection stays."""
+    with StandIn(POLICY) as standin, pytest.raises(openai.BadRequestError) as raised:
+        ask(client(standin), "lovely [[behaviour:refusl]]")
+    assert "'refusl'" in str(raised.value)
+    assert "refusal" in str(raised.value).replace("refusl", "")
+    assert standin.calls.all()[0].status == 400
+
+
+def test_a_deployment_answers_with_the_name_of_its_model() -> None:
+    """As Azure does: what a deployment is called says nothing of what it serves."""
+    with StandIn(POLICY) as standin:
+        standin.models.deploy("cheap", "gpt-4.1")
+        assert ask(azure_client(standin), model="cheap").model == "gpt-4.1"
+        assert [call.model for call in standin.calls.all()] == ["cheap"]
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    """`python -m ml_backend.standin` says which port, and ends with 2."""
+    with StandIn(POLICY) as standin:
+        done = subprocess.run(
+            [sys.executable, "-m", "ml_backend.standin", "--port", str(standin.port)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert str(standin.port) in done.stderr

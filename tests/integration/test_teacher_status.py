@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from ale.io.chat import ChatSpec
+from ale.io.chat.prices import load_prices
 from ml_backend import metrics
 from ml_backend.doctor import Finding
-from ml_backend.doctor.teachers import project_teacher, teachers
+from ml_backend.doctor.teachers import advice, project_teacher, teachers
 from ml_backend.screens import show_status
 from ml_backend.settings import Settings
 from ml_backend.standin import NO_LOGPROBS, REASONING, Profile, Script, StandIn, always
 from ml_backend.status import overview
 from ml_backend.store import projects, versions
 from ml_backend.store.schema import Run
+from ml_backend.teachers import NamedTeacher
 from ml_backend.wiring import Services
 from tests.integration.teaching import KEY, add_project, stand_in, step, texts, with_teacher
 
@@ -238,6 +242,70 @@ def test_a_model_without_a_price_needs_another_budget(
     assert "ALE_BUDGET_TOKENS" in finding.fix
     assert "ALE_PRICES" in finding.fix
     assert not failed(unpriced.model_copy(update={"budget_tokens": 1000}))
+
+
+def test_a_deployment_that_serves_a_dearer_model_is_stopped_and_told(
+    services: Services, settings: Settings, endpoint: Callable[..., StandIn]
+) -> None:
+    """One call, charged at what it costs; the setting is named, by status and doctor, and with it all is well."""
+    server = endpoint()
+    server.models.deploy("gpt-4o-mini", "gpt-4")
+    paying = azure(settings, server).model_copy(update={"teacher": "azure:gpt-4o-mini"})
+    add_project(services.db, NAMES)
+    step(paying, services.db, NAMES)
+    mend = "ALE_TEACHER=azure:gpt-4o-mini=gpt-4"
+    assert len(server.calls) == 1
+    assert mend in projects.get(services.db, KEY).teacher_problem
+    price = load_prices().of("gpt-4")
+    assert price is not None
+    spend = seen(services, paying)["spend"]
+    assert spend["usd"] == pytest.approx(price.usd(server.calls.usage()), abs=1e-9)
+    assert spend["reserved_usd"] == 0
+    assert seen(services, paying)["teachers"][0]["breaker"]["reason"] == "other_model"
+
+    told = paying.model_copy(update={"teacher": "azure:gpt-4o-mini=gpt-4"})
+    step(told, services.db, NAMES)
+    assert seen(services, told)["teachers"][0]["answers"] == 6
+    assert not failed(told)
+    server.models.deploy("fresh", "gpt-4")
+    other = told.model_copy(update={"teacher": "azure:fresh=gpt-4.1"})
+    (finding,) = failed(other)
+    assert "azure:fresh=gpt-4" in finding.seen
+    (finding,) = failed(told.model_copy(update={"teacher": "azure:gpt-4.1=my-own"}))
+    assert "ALE_PRICES" in finding.fix
+
+
+def test_a_deployment_without_a_price_may_name_its_model(
+    settings: Settings, endpoint: Callable[..., StandIn]
+) -> None:
+    """The shortest of the ways out."""
+    server = endpoint()
+    server.models.deploy("dep", "gpt-4.1")
+    (finding,) = failed(azure(settings, server).model_copy(update={"teacher": "azure:dep"}))
+    assert "set ALE_TEACHER=azure:dep=MODEL" in finding.fix
+    assert not failed(azure(settings, server).model_copy(update={"teacher": "azure:dep=gpt-4.1"}))
+
+
+def test_without_a_key_the_doctor_speaks_of_identities() -> None:
+    """A key that is not there can not be unset."""
+    without = NamedTeacher("azure", spec=ChatSpec("mine", provider="azure"))
+    assert "az login" in advice(without, "unauthorized")
+    assert "unset" not in advice(without, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"teacher": "azure:"}, "ALE_TEACHER=azure:"),
+        ({"prices": Path("/no/such/prices.json")}, "/no/such/prices.json"),
+    ],
+)
+def test_status_names_a_wrong_setting_without_any_project(
+    services: Services, settings: Settings, changes: dict[str, Any], named: str
+) -> None:
+    """It would not be seen otherwise before the first project is connected."""
+    assert "settings:" not in screen(services, settings, 200)
+    assert named in screen(services, settings.model_copy(update=changes), 200)
 
 
 @pytest.mark.parametrize(("profile", "said"), [(REASONING, "no temperature"), (NO_LOGPROBS, "no log-prob")])

@@ -14,6 +14,9 @@ from ale.errors import UnknownName
 if TYPE_CHECKING:
     from ale.io.chat.openai_chat import CompletionsChat
 
+DEFAULT_MODEL = "gpt-4.1-mini"
+"""The model that `openai` means, where nothing names another."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChatSpec:

@@ -22,7 +22,7 @@ from tenacity.wait import wait_random_exponential
 from ale.errors import ConfigurationError, TeacherRefused, TeacherUnavailable
 from ale.io.chat import ChatSpec
 from ale.io.chat.entra import entra_tokens
-from ale.io.chat.faults import RETRIED, from_exception, not_an_api
+from ale.io.chat.faults import LONGEST_WAIT_S, RETRIED, from_exception, not_an_api
 from ale.io.chat.openai_chat import CONNECT_S, OPENAI_URL, checked_key, host_of
 
 if TYPE_CHECKING:
@@ -42,11 +42,14 @@ _TAKING_IN = {"pending", "notRunning", "running"}  # Azure looks at a file after
 class Patience:
     """How often a look is repeated when the endpoint fails, how long is waited between two looks at a job, and
     how long after its start a job may be missing from the provider's lists.
+
+    A provider's wish to be left alone for longer than `longest_wait_s` ends the attempts.
     """
 
     attempts: int = 6
     poll_s: float = 10.0
     listed_s: float = 30.0
+    longest_wait_s: float = LONGEST_WAIT_S
     sleep: Callable[[float], None] = time.sleep
 
     def until_listed(self, started_at: datetime | None, find: Callable[[], T | None]) -> T | None:
@@ -121,12 +124,28 @@ class Account:
     def _patiently(self, ask: Callable[[], T], *, again: bool) -> T:
         retrying = Retrying(
             stop=stop_after_attempt(self.patience.attempts if again else 1),
-            retry=retry_if_exception(_may_help),
+            retry=retry_if_exception(self._may_help),
             wait=_wait,
             sleep=self.patience.sleep,
             reraise=True,
         )
-        return retrying(ask)
+        try:
+            return retrying(ask)
+        except TeacherUnavailable as error:
+            wait = error.retry_after_s or 0.0
+            if wait <= self.patience.longest_wait_s:
+                raise
+            raise TeacherUnavailable(
+                f"{error}; it wants to be left alone for {wait:.0f} s: run it again after that",
+                reason=error.reason,
+                retry_after_s=wait,
+            ) from error
+
+    def _may_help(self, error: BaseException) -> bool:
+        """Whether asking again soon is worth it."""
+        if not isinstance(error, TeacherUnavailable) or isinstance(error, TeacherRefused):
+            return False
+        return error.reason in RETRIED and (error.retry_after_s or 0.0) <= self.patience.longest_wait_s
 
     def _object(self, call: Call) -> Json:
         try:
@@ -175,11 +194,6 @@ def identity(made: Json, place: str) -> str:
     if not isinstance(name, str) or not name:
         raise not_an_api(place)
     return name
-
-
-def _may_help(error: BaseException) -> bool:
-    refused = isinstance(error, TeacherRefused)
-    return isinstance(error, TeacherUnavailable) and not refused and error.reason in RETRIED
 
 
 def _wait(state: RetryCallState) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from ale.errors import MissingExtra, TeacherRefused, TeacherUnavailable
@@ -21,6 +22,8 @@ def entra_tokens(credential: Any = None) -> TokenProvider:
         from azure.identity import DefaultAzureCredential, get_bearer_token_provider
     except ImportError as error:
         raise MissingExtra("Entra ID for Azure OpenAI", "azure") from error
+    # Its default chain warns of every identity that this machine does not have. Ours is the one line to read.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     # The synchronous one, in a thread: the asynchronous one needs aiohttp besides.
     fetch = get_bearer_token_provider(credential or DefaultAzureCredential(), SCOPE)
 

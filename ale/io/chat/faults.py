@@ -23,6 +23,9 @@ RETRIED = frozenset(
 )
 """Reasons for which the same question may be asked again."""
 
+LONGEST_WAIT_S = 60.0
+"""A provider's wish to be left alone for longer ends the attempts."""
+
 UNCLEAR = frozenset({"gateway_error", "timeout", "interrupted", "not_an_api"})
 """Reasons after which nobody knows whether the model has answered, and so whether the call is charged."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable
 
 from ale.chat import Ticket
 from ale.errors import BudgetReached, ConfigurationError, TeacherRefused, TeacherUnavailable
-from ale.io.chat.prices import Price
+from ale.io.chat.prices import Price, Tariff
 from ale.types import Usage
 
 BURST_S = 1.0
@@ -126,23 +127,32 @@ class LocalLimiter:
 class LocalMeter:
     """Implements `ale.chat.Meter`. None as a limit means no limit; 0 means that nothing may be asked.
 
-    Raises ConfigurationError when a USD limit is set for a model of unknown price: it could not be kept.
+    With a `tariff`, it is looked at who answers. Raises ConfigurationError when a USD limit is set for a model of unknown price: it could not be kept.
     """
 
     def __init__(
-        self, model: str, price: Price | None, *, usd: float | None = None, tokens: int | None = None
+        self,
+        model: str,
+        price: Price | None,
+        *,
+        usd: float | None = None,
+        tokens: int | None = None,
+        tariff: Tariff | None = None,
     ) -> None:
         if usd is not None and usd > 0 and price is None:
             raise ConfigurationError(
                 f"there is no price for {model!r}, so a budget of {usd:g} USD cannot be kept: give its price in "
-                "a price file (USD per million tokens), or a budget in tokens instead"
+                "a price file (--prices or ALE_PRICES, USD per million tokens), or a budget in tokens instead"
             )
+        if usd is not None and not math.isfinite(usd):
+            raise ConfigurationError(f"a budget is a number of US dollars, not {usd}")
         self.usage = Usage()
         self.usd = 0.0
         """Spent so far, calls of unknown fate at their most."""
         self.tokens = 0
         """Likewise; more than `usage` where calls were lost."""
         self._price = price
+        self._tariff = tariff
         self._usd_limit = usd
         self._token_limit = tokens
         self._tickets: dict[str, Ticket] = {}
@@ -166,13 +176,19 @@ class LocalMeter:
             self._tickets[ticket.id] = ticket
         return ticket
 
-    async def settle(self, ticket: Ticket, usage: Usage) -> None:
-        """The call was answered and cost this much."""
+    async def settle(self, ticket: Ticket, usage: Usage, model: str = "") -> None:
+        """The call was answered and cost this much. Raises TeacherRefused as the tariff says."""
+        usd = 0.0 if self._price is None else self._price.usd(usage)
+        if self._tariff is not None:
+            usd = max(usd, self._tariff.usd(usage, model))
         with self._lock:
             del self._tickets[ticket.id]
             self.usage += usage
             self.tokens += usage.total
-            self.usd += 0.0 if self._price is None else self._price.usd(usage)
+            self.usd += usd
+        refusal = self._tariff.refusal(model) if self._tariff is not None else None
+        if refusal is not None:
+            raise refusal
 
     async def release(self, ticket: Ticket) -> None:
         """The call surely cost nothing."""

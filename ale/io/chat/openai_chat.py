@@ -56,6 +56,8 @@ class CompletionsChat(ABC):
         self.model = model
         self.guess = guess
         self.known = known
+        self.answered_by = ""
+        """Who gave the last reply, as the endpoint says."""
         self._asked = asked
         self._url = url
         self._place = f"{name} at {host_of(url)}"
@@ -86,7 +88,9 @@ class CompletionsChat(ABC):
         except (openai.APIError, TimeoutError) as error:
             fault = from_exception(error, self._place)
         else:
-            return parse_reply(body, self._place)
+            reply = parse_reply(body, self._place)
+            self.answered_by = reply.model
+            return reply
         # Outside of the `except`: the original's text holds what the provider echoes, and must not hang on.
         raise fault
 

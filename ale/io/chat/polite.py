@@ -18,7 +18,7 @@ from tenacity.wait import wait_base, wait_random_exponential
 
 from ale.chat import Capabilities, ChatReply, ChatRequest, Limiter, Meter
 from ale.errors import BudgetReached, ContentFiltered, TeacherRefused, TeacherUnavailable
-from ale.io.chat.faults import RETRIED, NoRoom, ParameterRefused
+from ale.io.chat.faults import LONGEST_WAIT_S, RETRIED, NoRoom, ParameterRefused
 from ale.io.chat.probe import Dialect, Endpoint
 from ale.io.chat.reservation import Reservation
 from ale.io.chat.tokens import estimate, prompt_tokens
@@ -39,7 +39,7 @@ class Retries:
 
     attempts: int = 5
     wait: wait_base = field(default_factory=lambda: wait_random_exponential(multiplier=0.5, max=20))
-    longest_wait_s: float = 60.0
+    longest_wait_s: float = LONGEST_WAIT_S
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -100,7 +100,7 @@ class PoliteChat:
         try:
             async with reservation:
                 reply = await self._chat.send(request, can)
-                reservation.usage = reply.usage
+                reservation.usage, reservation.model = reply.usage, reply.model
         except (ContentFiltered, NoRoom, ParameterRefused):
             await self._limiter.succeeded()  # the endpoint is alive; it is the question that it refuses
             raise

@@ -10,8 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ale.errors import ConfigurationError
+from ale.errors import ConfigurationError, TeacherRefused
 from ale.types import Usage
+
+_DEAREST = 1e6
+"""No model costs a dollar per token: more is a slip of the pen, or no number at all."""
 
 _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
 
@@ -44,15 +47,66 @@ class PriceTable:
 
     prices: Mapping[str, Price]
     checked: str
+    own: frozenset[str] = frozenset()
+    """Names whose price is of a file of one's own."""
 
     def of(self, model: str) -> Price | None:
         """The price of exactly this model, else of the one it is a dated version of; None when unknown.
 
         A fine-tuned model `ft:BASE:organisation:...` has the price of `ft:BASE`.
         """
+        name = self.listed(model)
+        return None if name is None else self.prices[name]
+
+    def listed(self, model: str) -> str | None:
+        """The name in the table under which the price of this model stands."""
         if model.startswith("ft:"):
             model = ":".join(model.split(":")[:2])
-        return self.prices.get(model) or self.prices.get(_DATED.sub("", model))
+        return next((name for name in (model, _DATED.sub("", model)) if name in self.prices), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What answers are charged by: the price of `model`, while that is who answers.
+
+    `setting` is what names the model, up to the model's own name, e.g. `ALE_TEACHER=openai:`.
+    """
+
+    table: PriceTable
+    model: str
+    setting: str
+
+    @property
+    def price(self) -> Price | None:
+        """What we charge by; None where it is not known."""
+        return self.table.of(self.model)
+
+    def other(self, answered: str) -> str | None:
+        """The listed name of the model that answered, if it has another price than ours; else None.
+
+        A price of one's own was put there by somebody who knows what answers: it is not doubted. Neither is a
+        name that the table does not have, which says nothing: servers of one's own call their models anything.
+        """
+        ours, theirs = self.table.listed(self.model), self.table.listed(answered)
+        if ours is None or theirs is None or ours in self.table.own:
+            return None
+        return theirs if self.table.prices[theirs] != self.table.prices[ours] else None
+
+    def usd(self, usage: Usage, answered: str) -> float:
+        """What an answer of that model cost, by our price or by its own, whichever is more; 0 when unknown."""
+        prices = [self.price, self.table.of(self.other(answered) or self.model)]
+        return max((price.usd(usage) for price in prices if price is not None), default=0.0)
+
+    def refusal(self, answered: str) -> TeacherRefused | None:
+        """Why nothing more may be asked after this answer; None when all is well."""
+        other = self.other(answered)
+        if other is None:
+            return None
+        return TeacherRefused(
+            f"it is {other} that answers, whose price is not that of {self.model}, by which we charge: set "
+            f"{self.setting}{other}, or give {self.model} its price in a file (ALE_PRICES)",
+            reason="other_model",
+        )
 
 
 def load_prices(own: Path | None = None) -> PriceTable:
@@ -67,7 +121,9 @@ def load_prices(own: Path | None = None) -> PriceTable:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the price file {own} cannot be read: {error}") from error
     added = _table(data, str(own))
-    return PriceTable({**shipped.prices, **added.prices}, added.checked or shipped.checked)
+    return PriceTable(
+        {**shipped.prices, **added.prices}, added.checked or shipped.checked, frozenset(added.prices)
+    )
 
 
 def _table(data: Any, place: str) -> PriceTable:
@@ -95,4 +151,4 @@ def _price(name: str, entry: Any, place: str) -> Price:
 
 
 def _is_price(number: object) -> bool:
-    return isinstance(number, (int, float)) and not isinstance(number, bool) and number >= 0
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= _DEAREST

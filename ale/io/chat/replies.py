@@ -44,7 +44,12 @@ def parse_reply(body: bytes, place: str) -> ChatReply:
         finish_reason=str(choice.get("finish_reason") or "stop"),
         tokens=_tokens(choice.get("logprobs")),
         usage=_usage(data.get("usage")),
+        model=_word(data.get("model")),
     )
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _content(content: object) -> str | None:

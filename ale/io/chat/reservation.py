@@ -18,12 +18,13 @@ T = TypeVar("T")
 class Reservation:
     """`async with`: reserves on entry (raises BudgetReached), accounts on exit.
 
-    With `usage` set, that much is settled. Without it: a call that surely cost nothing is released; one whose
+    With `usage` set, that much is settled, as an answer of `model` (raises what `Meter.settle` raises). Without it: a call that surely cost nothing is released; one whose
     fate is unknown (time-out, reset, cancelled, no usage reported) counts as spent to the full.
     """
 
     def __init__(self, meter: Meter, prompt: int, completion: int) -> None:
         self.usage = Usage()
+        self.model = ""
         self._meter = meter
         self._most = (prompt, completion)
         self._ticket: Ticket | None = None
@@ -46,7 +47,7 @@ class Reservation:
         if self._ticket is None:
             raise RuntimeError("left without having been entered")
         if error is None and self.usage.total > 0:
-            await _to_the_end(self._meter.settle(self._ticket, self.usage))
+            await _to_the_end(self._meter.settle(self._ticket, self.usage, self.model))
         elif error is not None and surely_free(error):
             await _to_the_end(self._meter.release(self._ticket))
         else:

@@ -93,6 +93,9 @@ def test_own_prices_stand_before_the_shipped(tmp_path: Path) -> None:
         '{"models": {"m": 3}}',
         '{"models": {"m": {"input": -1, "output": 1}}}',
         '{"models": {"m": {"input": NaN, "output": 1}}}',
+        '{"models": {"m": {"input": Infinity, "output": 1}}}',
+        '{"models": {"m": {"input": 1, "output": 1, "training": Infinity}}}',
+        '{"models": {"m": {"input": 1%s, "output": 1}}}' % ("0" * 400),
         '{"models": {"m": {"input": "1", "output": 1}}}',
     ],
 )

@@ -15,7 +15,7 @@ from ale.io.chat.batches import Batches, BatchState, half, read_batch, read_line
 from ale.io.chat.finetune import epochs_for, read_job
 from ale.io.chat.prices import Price
 from ale.types import Usage
-from ml_backend.standin import KeywordPolicy, PathFaults, StandIn
+from ml_backend.standin import KeywordPolicy, PathFaults, StandIn, rate_limit
 
 SECRET = "a text that nobody else should read"
 NOW = Patience(attempts=3, poll_s=0.0, listed_s=0.0, sleep=lambda _: None)
@@ -131,6 +131,22 @@ def test_a_refusal_is_not_asked_again(fault: str, reason: str) -> None:
             batches.find("file-x")
         assert batches.find("file-x") is None
     assert raised.value.reason == reason
+
+
+@pytest.mark.parametrize(("asked_s", "slept"), [(60, [60.0, 60.0]), (86_400, [])])
+def test_a_wait_of_a_day_is_told_and_not_slept(asked_s: int, slept: list[float]) -> None:
+    """A minute is waited as the provider says, as in a chat; beyond that the message names the wait."""
+    waited: list[float] = []
+    fault = ("GET", "/batches", rate_limit(asked_s), 3)
+    with StandIn(KeywordPolicy(), faults=PathFaults([fault])) as standin:
+        spec = ChatSpec("gpt-4.1-mini", api_key="a-key", url=standin.base_url)
+        batches = Batches(Account(spec, Patience(attempts=3, sleep=waited.append)), "gpt-4.1-mini")
+        with pytest.raises(TeacherUnavailable) as raised:
+            batches.find("file-x")
+    assert waited == slept
+    assert raised.value.reason == "rate_limited"
+    assert raised.value.retry_after_s == asked_s
+    assert ("86400 s" in str(raised.value)) == (asked_s == 86_400)
 
 
 def test_lists_are_read_to_their_end() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ale.errors import ConfigurationError, UnknownName
+from ale.io.chat.prices import Tariff, load_prices
 from ml_backend.learning import build_learning
 from ml_backend.settings import Settings
 from ml_backend.teachers import NamedTeacher, price_of
@@ -39,6 +40,7 @@ def secret(settings: Settings, value: str) -> object:
         ("openai:gpt-5@v1", ["openai:gpt-5@v1"]),
         ("openai:ft:gpt-4.1-mini:org::abc", ["openai:ft:gpt-4.1-mini:org::abc@v1"]),
         ("azure:my-gpt", ["azure:my-gpt@v1"]),
+        ("azure:my-gpt=gpt-4.1@v1", ["azure:my-gpt@v1"]),
         ("openai:gpt-4.1-nano, openai:gpt-5", ["openai:gpt-4.1-nano@v1", "openai:gpt-5@v1"]),
     ],
 )
@@ -65,6 +67,8 @@ def test_another_endpoint_is_another_teacher(plain: Settings) -> None:
     [
         ("oracle", UnknownName, "azure:DEPLOYMENT"),
         ("azure", UnknownName, "azure:DEPLOYMENT"),
+        ("azure:=gpt-4.1", UnknownName, "azure:DEPLOYMENT"),
+        ("azure:my-gpt=gpt-4.1,azure:my-gpt=gpt-4o", ConfigurationError, "twice"),
         ("openai@v99", UnknownName, "v1"),
         ("zero-shot@v1", ConfigurationError, "neither models nor prompts"),
         ("none,openai", ConfigurationError, "stands alone"),
@@ -98,6 +102,44 @@ def test_prices_of_ones_own_come_first(plain: Settings, tmp_path: Path) -> None:
     price = price_of(plain.model_copy(update={"prices": own}), deployment)
     assert price is not None
     assert (price.input, price.output) == (1, 2)
+
+
+def test_a_deployment_is_priced_by_the_model_that_it_is_said_to_serve(plain: Settings) -> None:
+    """Its own name asks and keys answers; another word for what it serves is another chance."""
+    (named,) = teachers(plain, "azure:dep=gpt-4.1", azure_endpoint="https://mine.openai.azure.com")
+    (unnamed,) = teachers(plain, "azure:dep", azure_endpoint="https://mine.openai.azure.com")
+    assert price_of(plain, named) == load_prices().of("gpt-4.1")
+    assert price_of(plain, unnamed) is None
+    assert named.name == unnamed.name == "azure@mine.openai.azure.com:dep@v1"
+    assert named.endpoint != unnamed.endpoint
+
+
+@pytest.mark.parametrize(
+    ("charged", "answered", "other"),
+    [
+        ("gpt-4o-mini", "gpt-4-0613", "gpt-4"),
+        ("gpt-4o", "gpt-4o-mini", "gpt-4o-mini"),
+        ("gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),
+        ("gpt-4o", "gpt-4o-2024-08-06", None),
+        ("gpt-3.5-turbo", "gpt-35-turbo", None),
+        ("gpt-4o", "", None),
+        ("gpt-4o", "somebody's name", None),
+        ("dep", "gpt-4", None),
+        ("my-gpt", "gpt-4", None),
+    ],
+)
+def test_who_answers_at_another_price_is_known_by_name(
+    tmp_path: Path, charged: str, answered: str, other: str | None
+) -> None:
+    """Only names that the table has are compared, and a price of one's own is believed."""
+    own = tmp_path / "prices.json"
+    own.write_text('{"models": {"my-gpt": {"input": 1, "output": 2}}}')
+    tariff = Tariff(load_prices(own), charged, "ALE_TEACHER=azure:dep=")
+    assert tariff.other(answered) == other
+    refusal = tariff.refusal(answered)
+    assert (refusal is None) == (other is None)
+    if refusal is not None:
+        assert f"set ALE_TEACHER=azure:dep={other}" in str(refusal)
 
 
 def test_naming_teachers_loads_no_client(plain: Settings) -> None:
