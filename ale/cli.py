@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _MODEL_VARIABLES = ("OPENAI_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+"""What `openai` means, its key, and another server that speaks the same."""
 
 
 @app.command()
@@ -33,7 +34,8 @@ def benchmark(
     text_column: Annotated[str, typer.Option(help="Column with the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="Column with the gold label.")] = "label",
     teacher: Annotated[
-        str, typer.Option(help="none, zero-shot, recorded:COLUMN of the pool's file, or openai.")
+        str,
+        typer.Option(help="none, zero-shot, recorded:COLUMN of the pool's file, openai, or openai:MODEL."),
     ] = "none",
     descriptions: Annotated[
         Path | None, typer.Option(help="YAML: label to description, for the teacher.")
@@ -50,6 +52,9 @@ def benchmark(
     ] = None,
     budget_tokens: Annotated[
         int | None, typer.Option(min=0, help="The same in tokens, for a model without a known price.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(envvar="ALE_PRICES", help="JSON file with prices, before the known ones.")
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder for embeddings and paid answers. [the user's cache]")
@@ -80,8 +85,8 @@ def benchmark(
     encoder = _encoder(cache)
     asked: Teacher | None
     store: AnswerFile | None = None
-    if teacher == "openai":
-        asked = model = _language_model(budget_usd, budget_tokens)
+    if teacher.partition(":")[0] in {"openai", "azure"}:
+        asked = model = _language_model(teacher, prices, budget_usd, budget_tokens)
         question = f"{model.name} {model.prompt_fingerprint(data.labels)}"
         store = AnswerFile(cache / "answers" / f"{text_hash(question)}.jsonl")
     else:
@@ -117,22 +122,30 @@ def _encoder(cache: Path) -> CachedEncoder:
     return CachedEncoder(raw, EmbeddingCache(cache / "embeddings", raw.name, raw.dimensions))
 
 
-def _language_model(usd: float | None, tokens: int | None) -> LLMTeacher:
-    """The model that OPENAI_MODEL names, at OpenAI or at OPENAI_BASE_URL, with a budget that is never exceeded."""
-    from ale.io.chat import ChatSpec, make_chat
+def _language_model(said: str, prices: Path | None, usd: float | None, tokens: int | None) -> LLMTeacher:
+    """`openai:MODEL`, or `openai` for OPENAI_MODEL, at OpenAI or at OPENAI_BASE_URL, with a budget that is kept."""
+    from ale.io.chat import DEFAULT_MODEL, ChatSpec, make_chat
     from ale.io.chat.local import LocalLimiter, LocalMeter
     from ale.io.chat.polite import PoliteChat
-    from ale.io.chat.prices import load_prices
+    from ale.io.chat.prices import Tariff, load_prices
     from ale.teachers.llm import LLMTeacher
 
-    model, key, url = (os.environ.get(name, "") for name in _MODEL_VARIABLES)
-    if not model or not (key or url):
+    provider, _, named = said.partition(":")
+    if provider == "azure":
         raise ConfigurationError(
-            "--teacher openai needs OPENAI_MODEL, and OPENAI_API_KEY or OPENAI_BASE_URL (a server of your own)"
+            f"--teacher {said}: Azure is not supported by ale benchmark; name openai, openai:MODEL or "
+            "recorded:COLUMN"
+        )
+    default, key, url = (os.environ.get(name, "") for name in _MODEL_VARIABLES)
+    model = named or default or DEFAULT_MODEL
+    if not (key or url):
+        raise ConfigurationError(
+            f"--teacher {said} needs OPENAI_API_KEY, or OPENAI_BASE_URL (a server of your own)"
         )
     if usd is None and tokens is None:
-        raise ConfigurationError("say what --teacher openai may cost: --budget-usd or --budget-tokens")
-    meter = LocalMeter(model, load_prices().of(model), usd=usd, tokens=tokens)
+        raise ConfigurationError(f"say what --teacher {said} may cost: --budget-usd or --budget-tokens")
+    tariff = Tariff(load_prices(prices), model, "--teacher openai:")
+    meter = LocalMeter(model, tariff.price, usd=usd, tokens=tokens, tariff=tariff)
     chat = make_chat(ChatSpec(model, api_key=key, url=url))
     return LLMTeacher(PoliteChat(chat, LocalLimiter(), meter))
 
@@ -149,7 +162,7 @@ def _free_teacher(name: str, pool: Table, text_column: str, encoder: CachedEncod
             raise ConfigurationError("which column? For example --teacher recorded:gpt_label")
         return RecordedTeacher(column, answers_by_text(pool.column(text_column), pool.column(column)))
     if name not in TEACHERS:
-        raise UnknownName("teacher", name, [*TEACHERS, "recorded:COLUMN", "openai"])
+        raise UnknownName("teacher", name, [*TEACHERS, "recorded:COLUMN", "openai", "openai:MODEL"])
     return resolve_teacher(name, encoder)
 
 

@@ -50,12 +50,12 @@ class RecordedTeacher:
         return probs
 
     def answer(self, example: Example, labels: LabelSpace) -> Answer:
-        """The recorded answer. Empty = a refusal; a word that is no label of the space = an unknown label."""
+        """The recorded answer. Empty = no answer; a word that is no label of the space = an unknown label."""
         word = self._answers.get(example.text_hash)
         if word is None:
             return Answer(None, Abstention.TEACHER_PENDING)
         if not word.strip():
-            return Answer(None, Abstention.REFUSAL)
+            return Answer(None, Abstention.NO_ANSWER)
         label = _names(labels).find(word.strip())
         if label is None:
             return Answer(None, Abstention.UNKNOWN_LABEL)

@@ -66,7 +66,7 @@ def test_a_recorded_teacher_is_judged_and_drawn(files: Path) -> None:
     assert found["dataset"] == files.name
     teacher = found["teacher"]
     assert (teacher["answered"], teacher["abstained"], teacher["accuracy"]) == (80, 20, 1.0)
-    assert teacher["abstained_why"] == {"refusal": 10, "unknown_label": 10}
+    assert teacher["abstained_why"] == {"no_answer": 10, "unknown_label": 10}
     assert list(found["summary"]) == ["ale", "ale-without-teacher", "random", "random-without-teacher"]
     assert set(found["summary"]["ale"]) == {"n95", "n90", "auc", "accuracy_at"}
     assert list(found["summary"]["ale"]["accuracy_at"]) == ["0", "10", "40", "100"]
@@ -117,7 +117,7 @@ def test_an_endless_bill_is_refused(files: Path, monkeypatch: pytest.MonkeyPatch
     """A language model needs a name, a way to reach it, and a budget; a budget of nothing asks nothing."""
     for name in ("OPENAI_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert "needs OPENAI_MODEL" in run(files, "--teacher", "openai").output
+    assert "needs OPENAI_API_KEY, or OPENAI_BASE_URL" in run(files, "--teacher", "openai").output
     with StandIn(SimulatedPolicy({})) as standin:
         monkeypatch.setenv("OPENAI_BASE_URL", standin.base_url)
         monkeypatch.setenv("OPENAI_MODEL", "gpt-4.1")
@@ -127,6 +127,30 @@ def test_an_endless_bill_is_refused(files: Path, monkeypatch: pytest.MonkeyPatch
         assert "budget" in done.output
 
 
+def test_a_price_of_ones_own_keeps_the_budget(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By option or ALE_PRICES; the model is that of `openai:MODEL`, else OPENAI_MODEL, else the README's."""
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"models": {"stand-in": {"input": 1, "output": 1}}}')
+    gold = {message.text: message.label for message in POOL}
+    with StandIn(SimulatedPolicy(gold, error_rate=0.0)) as standin:
+        monkeypatch.setenv("OPENAI_BASE_URL", standin.base_url)
+        monkeypatch.delenv("OPENAI_MODEL", raising=False)
+        monkeypatch.delenv("ALE_PRICES", raising=False)
+        few = ["--budgets", "10", "--seeds", "1", "--budget-usd", "1"]
+        named = ["--teacher", "openai:stand-in", *few]
+        assert "no price for 'stand-in'" in run(files, *named).output
+        assert len(standin.calls) == 0
+        assert report(files, *named, "--prices", str(prices))["teacher"]["answered"] == 100
+        monkeypatch.setenv("ALE_PRICES", str(tmp_path / "absent.json"))
+        assert "absent.json" in run(files, *named).output
+        monkeypatch.setenv("ALE_PRICES", str(prices))
+        assert report(files, *named)["teacher"]["answered"] == 100
+        report(files, "--teacher", "openai", *few, "--cache", str(tmp_path))
+        assert {call.model for call in standin.calls.all()} == {"stand-in", "gpt-4.1-mini"}
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -134,7 +158,11 @@ def test_an_endless_bill_is_refused(files: Path, monkeypatch: pytest.MonkeyPatch
         (["--teacher", "recorded:gpt4"], "no column 'gpt4'"),
         (["--teacher", "recorded:"], "which column?"),
         (["--teacher", "recorded:text"], "has no answer that is one of the labels"),
-        (["--teacher", "gpt"], "unknown teacher 'gpt'; known: none, openai, recorded:COLUMN, zero-shot"),
+        (
+            ["--teacher", "gpt"],
+            "unknown teacher 'gpt'; known: none, openai, openai:MODEL, recorded:COLUMN, zero-shot",
+        ),
+        (["--teacher", "azure:gpt"], "Azure is not supported"),
         (["--strategies", "rnd"], "unknown strategy 'rnd'"),
         (["--students", "tree"], "unknown student 'tree'"),
         (["--budgets", "ten"], "whole numbers by comma, not 'ten'"),

@@ -28,8 +28,8 @@ def teacher(**answers: str) -> RecordedTeacher:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("", Abstention.REFUSAL),
-        ("  ", Abstention.REFUSAL),
+        ("", Abstention.NO_ANSWER),
+        ("  ", Abstention.NO_ANSWER),
         ("Mixed", Abstention.UNKNOWN_LABEL),
         ("positiv", Abstention.UNKNOWN_LABEL),
         ("positive, negative", Abstention.UNKNOWN_LABEL),
