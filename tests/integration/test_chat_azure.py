@@ -68,7 +68,8 @@ def test_nobody_signed_in_is_refused() -> None:
 
 def test_the_default_chain_has_no_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     """It warns of every identity that a machine does not have; our one message says what to do."""
-    chain = ChainedTokenCredential(Credential(CredentialUnavailableError("none")))
+    nobody: Any = Credential(CredentialUnavailableError("none"))
+    chain = ChainedTokenCredential(nobody)
     with pytest.raises(TeacherRefused, match="az login"):
         asyncio.run(entra_tokens(chain)())
     assert caplog.records == []
