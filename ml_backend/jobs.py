@@ -114,7 +114,7 @@ def teach_project(project: str) -> str:
     """One step of the teachers' pass; comes back until nothing is left. A learn run is due when it has news."""
     services, connection = _open()
     row = projects.find(services.db, project)
-    if row is None or row.status != "connected" or not row.label_config:
+    if row is None or row.status != "connected" or not row.label_config or not _ours(services, row):
         return "ignored"
     try:
         control = find_control(row.label_config)

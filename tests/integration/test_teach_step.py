@@ -156,6 +156,18 @@ def test_the_budget_ends_the_pass_and_more_of_it_goes_on(
     assert set(questions(server).values()) == {1}
 
 
+def test_a_small_budget_is_not_held_by_the_probe(
+    settings: Settings, db: Database, endpoint: Callable[..., StandIn]
+) -> None:
+    """What the first question has left over is there for the first answers at once."""
+    names = texts(12)
+    server = endpoint(names)
+    add_project(db, names)
+    done = step(with_teacher(settings, server, budget_usd=0.002), db, names)
+    assert done.answered > 0
+    assert done.problem == ""
+
+
 def test_a_quota_error_is_one_call_then_the_breaker(
     settings: Settings, db: Database, endpoint: Callable[..., StandIn]
 ) -> None:
@@ -335,6 +347,22 @@ def test_a_job_ends_its_chain_when_the_teacher_cannot_go_on(
     assert jobs.teach_project(KEY) == "0 answers, 0 left"
     assert KEY not in services.marks.pending()
     assert len(server.calls) == 1
+
+
+def test_a_project_of_another_label_studio_is_left_alone(
+    settings: Settings, services: Services, endpoint: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LABEL_STUDIO_URL names another server than when it was connected: nothing is bought for it."""
+    names = texts(3)
+    server = endpoint(names)
+    add_project(services.db, names)
+    paying = with_teacher(settings, server)
+    encoded(paying, names)
+    for name, value in environment(paying).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://elsewhere.test:8080")
+    assert jobs.teach_project(KEY) == "ignored"
+    assert len(server.calls) == 0
 
 
 def test_predict_never_asks_a_paid_teacher(
