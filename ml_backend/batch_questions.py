@@ -95,7 +95,7 @@ class BatchQuestions:
 
     def _wanted(self, dataset: Dataset) -> list[str]:
         found = opinion(self.db, self.learning.teachers, self.space, dataset)
-        for entry in wanted(self.settings, self.db, self.project, dataset, found):
+        for entry in wanted(self.settings, self.db, self.project, self.space, dataset, found):
             if entry.teacher is self.teacher:
                 if entry.problem:
                     raise ConfigurationError(entry.problem)

@@ -146,6 +146,8 @@ class Batching:
                 reservation=uuid.uuid4().hex,
             )
             consents.remember(self.db, self.project.key, teacher.name, self.space)
+            paid = [one.name for one in self.learning.teachers if one.paid]
+            consents.agree_to_first(self.db, self.project.key, paid, self.space)
             batches.add(self.db, batch)
             self._reserve(batch, file)
             return batch, file, found.texts

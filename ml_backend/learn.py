@@ -107,7 +107,7 @@ class LearnRun:
         with self._timed("opinions"):
             found = self._opinion = opinion(self.db, self.learning.teachers, self.space, dataset)
             self.counts |= found.counts
-            still = wanted(self.settings, self.db, self.project, dataset, found)
+            still = wanted(self.settings, self.db, self.project, self.space, dataset, found)
         if self.project.teacher_problem and not still:
             projects.change(self.db, self.project.key, teacher_problem="")
             self.project.teacher_problem = ""

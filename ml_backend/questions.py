@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ale.types import Probs
+from ale.types import LabelSpace, Probs
+from ml_backend.agreement import not_agreed
 from ml_backend.beliefs import BeliefsReader, PublishedBeliefs
 from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion, Voice
@@ -37,6 +38,7 @@ def wanted(
     settings: Settings,
     db: Database,
     project: Project,
+    space: LabelSpace,
     dataset: Dataset,
     found: Opinion,
     *,
@@ -55,7 +57,7 @@ def wanted(
     for place, voice in enumerate(found.voices):
         if not voice.teacher.paid:
             continue
-        problem = _problem(db, project, voice.teacher, agreed=as_if_agreed or project.paid_teacher)
+        problem = _problem(db, project, space, voice.teacher, as_if_agreed=as_if_agreed)
         # All but the last, the dear one, are asked about everything: else nobody could contradict anybody.
         cheaper = found.voices[:place] if place == len(found.voices) - 1 else ()
         asked = {h for h, was in zip(dataset.hashes, voice.asked, strict=True) if was}
@@ -76,13 +78,11 @@ def wanted(
     return entries
 
 
-def _problem(db: Database, project: Project, teacher: NamedTeacher, *, agreed: bool) -> str:
-    if not agreed:
-        return (
-            f"{teacher.name} costs money, and nobody has agreed to that for this project: "
-            f"run `ale teach {project.project_id}`"
-        )
-    return teacher.problem or outgrown(db, project, teacher.name)
+def _problem(
+    db: Database, project: Project, space: LabelSpace, teacher: NamedTeacher, *, as_if_agreed: bool
+) -> str:
+    refused = "" if as_if_agreed else not_agreed(db, project, teacher.name, space)
+    return refused or teacher.problem or outgrown(db, project, teacher.name)
 
 
 def _contested(

@@ -28,7 +28,7 @@ from ml_backend.patches import Told, told
 from ml_backend.questions import Wanted, wanted
 from ml_backend.settings import Settings
 from ml_backend.shots import current_shots
-from ml_backend.store import batches, mirror, projects, replies, spend
+from ml_backend.store import batches, consents, mirror, projects, replies, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task
 from ml_backend.teachers import NamedTeacher
@@ -102,7 +102,8 @@ class Teaching:
         """What is still worth asking of each paid teacher, as far as texts are encoded."""
         dataset = self.dataset()
         found = opinion(self.db, self.learning.teachers, self.space, dataset)
-        return wanted(self.settings, self.db, self.project, dataset, found, as_if_agreed=as_if_agreed)
+        how = self.settings, self.db, self.project, self.space
+        return wanted(*how, dataset, found, as_if_agreed=as_if_agreed)
 
     def ask_now(self, teacher: NamedTeacher, hashes: Sequence[str]) -> tuple[int, str]:
         """Ask a paid teacher about just these texts, whether or not the whole is agreed to: for a sample.
@@ -163,11 +164,15 @@ class Teaching:
             # Looked at anew for each: what one teacher has said decides what the next is asked.
             dataset = self._dataset(tasks)
             found = opinion(self.db, self.learning.teachers, self.space, dataset)
-            entries = wanted(self.settings, self.db, self.project, dataset, found)
+            entries = wanted(self.settings, self.db, self.project, self.space, dataset, found)
             entry = next((e for e in entries if e.teacher is self.learning.teachers[place]), None)
             if entry is None:
                 continue
-            settled, more, stopped = self._ask(entry, dataset, over) if entry.hashes else (0, 0, "")
+            settled, more, stopped = 0, 0, ""
+            if entry.hashes:
+                paid = [teacher.name for teacher in self.learning.teachers if teacher.paid]
+                consents.agree_to_first(self.db, self.project.key, paid, self.space)
+                settled, more, stopped = self._ask(entry, dataset, over)
             answered += settled
             left += more
             problem = problem or entry.problem or stopped

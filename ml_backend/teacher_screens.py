@@ -74,6 +74,9 @@ def _notes(teaching: Json) -> Iterator[str]:
         yield f"[bold]paid teachers[/]  {escape(spend_line(teaching['spend']))}"
         if not teaching["agreed_to_pay"]:
             yield "[yellow]nobody has agreed to pay for this project: nothing is asked[/]"
+        for teacher in teaching["teachers"] if teaching["agreed_to_pay"] else []:
+            if teacher["not_agreed"] not in ("", teaching["problem"]):
+                yield f"[yellow]teacher: {escape(teacher['not_agreed'])}[/]"
     if teaching["stopped"]:
         yield (
             "[green]The student beats the teacher: nothing more is asked[/] (ALE_STOP_PAYING): "

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from ale.errors import AleError, ConfigurationError
 from ale.io.encoder import MiniLMEncoder
+from ml_backend.agreement import not_agreed
 from ml_backend.capabilities import recall
 from ml_backend.instructions import space_of
 from ml_backend.limiter import breaker
@@ -44,6 +45,7 @@ def teachers_seen(settings: Settings, db: Database, connection: redis.Redis | No
         teachers, problem = (), str(error)
     trust = _trust(db, row.key)
     return {
+        "project_id": row.project_id,
         "agreed_to_pay": row.paid_teacher,
         "problem": problem,
         "beaten": row.teacher_beaten,
@@ -56,8 +58,13 @@ def teachers_seen(settings: Settings, db: Database, connection: redis.Redis | No
 
 def _teacher(db: Database, connection: redis.Redis | None, row: Project, one: NamedTeacher) -> Json:
     endpoint = _endpoint(connection, one) if connection is not None and one.paid else {}
+    in_files = batches.texts_in(db, row.key, one.name) if one.paid else {}
+    not_agreed_now = ""
     try:
-        found = tally(db, row.key, one.name, replies.question_of(space_of(row)))
+        space = space_of(row)
+        found = tally(db, row.key, one.name, replies.question_of(space))
+        if one.paid:
+            not_agreed_now = not_agreed(db, row, one.name, space)
     except AleError:  # the config has no question (any more): then there is no answer to it either
         found = tally(db, row.key, one.name, "")
     return {
@@ -65,7 +72,9 @@ def _teacher(db: Database, connection: redis.Redis | None, row: Project, one: Na
         "paid": one.paid,
         "prompt": one.prompt,
         "problem": one.problem,
-        "in_files": len(batches.in_flight(db, one.name)) if one.paid else 0,
+        "not_agreed": not_agreed_now,
+        "in_files": in_files.get("running", 0),
+        "unsent": sum(in_files.get(state, 0) for state in batches.UNSENT),
         "capabilities": endpoint.get("capabilities"),
         "breaker": endpoint.get("breaker"),
         **asdict(found),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnExpressionArgument, delete, select, update
+from sqlalchemy import ColumnExpressionArgument, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch
 
-OPEN = ("preparing", "starting", "running")
+UNSENT = ("preparing", "starting")
+OPEN = (*UNSENT, "running")
 
 HELD = timedelta(days=3)
 """After so long nothing of a batch comes back any more (its window is a day): its money counts as spent, and its
@@ -24,23 +25,32 @@ def add(db: Database, batch: Batch) -> None:
         session.add(batch)
 
 
-def change(db: Database, batch: Batch, **values: object) -> None:
-    """Set columns of one batch, in SQL and in the row at hand."""
+def change(db: Database, batch: Batch, **values: object) -> bool:
+    """Set columns of one batch, in SQL and in the row at hand; whether it was still there."""
     with db.session() as session:
-        change_in(session, batch, **values)
+        return change_in(session, batch, **values)
 
 
-def change_in(session: Session, batch: Batch, **values: object) -> None:
+def change_in(session: Session, batch: Batch, **values: object) -> bool:
     """The same as part of the caller's transaction."""
-    session.execute(update(Batch).where(Batch.id == batch.id).values(**values))
+    done = session.execute(update(Batch).where(Batch.id == batch.id).values(**values))
     for name, value in values.items():
         setattr(batch, name, value)
+    return done.rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
 def forget(db: Database, batch: Batch) -> None:
     """Remove a batch of which nothing was started."""
     with db.session() as session:
         session.execute(delete(Batch).where(Batch.id == batch.id))
+
+
+def forget_abandoned(db: Database, batch: Batch, before: datetime) -> bool:
+    """Remove a batch if it is still unsent, and was since `before`; whether it was."""
+    since = func.coalesce(Batch.started_at, Batch.made_at)
+    query = delete(Batch).where(Batch.id == batch.id, Batch.state.in_(UNSENT), since < before)
+    with db.session() as session:
+        return session.execute(query).rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
 def find_open(db: Database, project: str, teacher: str) -> Batch | None:
@@ -67,6 +77,18 @@ def in_flight(db: Database, teacher: str) -> set[str]:
     query = select(Batch.texts).where(Batch.teacher == teacher, *_is_open())
     with db.session() as session:
         return {str(text) for texts in session.scalars(query) for text in texts}
+
+
+def texts_in(db: Database, project: str, teacher: str) -> dict[str, int]:
+    """Numbers of texts in a project's open batches by the batch's state; states without any are left out."""
+    query = select(Batch.state, Batch.texts).where(
+        Batch.project == project, Batch.teacher == teacher, *_is_open()
+    )
+    found: dict[str, int] = {}
+    with db.session() as session:
+        for state, texts in session.execute(query):
+            found[state] = found.get(state, 0) + len(texts)
+    return found
 
 
 def _is_open() -> tuple[ColumnExpressionArgument[bool], ...]:

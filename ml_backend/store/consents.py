@@ -1,7 +1,8 @@
-"""Which questions each teacher was asked in a project, and whether somebody agreed to pay for all of it."""
+"""Which questions each teacher was asked in a project, and which of them somebody agreed to pay for all of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -26,8 +27,8 @@ def remember(db: Database, project: str, teacher: str, space: LabelSpace) -> Non
         )
 
 
-def agree(db: Database, project: str, teacher: str, space: LabelSpace) -> None:
-    """Somebody wants the whole project asked, and pays."""
+def agree(db: Database, project: str, teacher: str, space: LabelSpace, by: str = "teach") -> None:
+    """Somebody wants the whole project asked, and pays. `by`: see `AskedQuestion.agreed_by`."""
     remember(db, project, teacher, space)
     with db.session() as session:
         session.execute(
@@ -37,15 +38,33 @@ def agree(db: Database, project: str, teacher: str, space: LabelSpace) -> None:
                 AskedQuestion.teacher == teacher,
                 AskedQuestion.question == replies.question_of(space),
             )
-            .values(agreed_at=datetime.now(UTC))
+            .values(agreed_at=datetime.now(UTC), agreed_by=by)
         )
 
 
-def agreed(db: Database, project: str, teacher: str, space: LabelSpace) -> bool:
-    """Whether somebody has."""
+def agree_to_first(db: Database, project: str, teachers: Iterable[str], space: LabelSpace) -> None:
+    """Connecting has agreed to whatever is asked first, which is this. Nothing is written when there is a first."""
+    if not agreed_to(db, project):
+        for teacher in teachers:
+            agree(db, project, teacher, space, by="connect")
+
+
+def said_yes(db: Database, project: str, teacher: str, space: LabelSpace) -> bool:
+    """Whether somebody has agreed to this very question by `ale teach --yes`."""
     with db.session() as session:
         row = session.get(AskedQuestion, (project, teacher, replies.question_of(space)))
-        return row is not None and row.agreed_at is not None
+        return row is not None and row.agreed_at is not None and row.agreed_by == "teach"
+
+
+def agreed_to(db: Database, project: str) -> list[AskedQuestion]:
+    """What somebody has agreed to pay for, the latest last."""
+    query = (
+        select(AskedQuestion)
+        .where(AskedQuestion.project == project, AskedQuestion.agreed_at.is_not(None))
+        .order_by(AskedQuestion.agreed_at)
+    )
+    with db.session() as session:
+        return list(session.scalars(query))
 
 
 def questions(db: Database, project: str) -> dict[str, tuple[str, ...]]:

@@ -21,9 +21,13 @@ CHUNK = 500
 
 
 def question_of(labels: LabelSpace) -> str:
-    """Fingerprint of all that a teacher is told besides the text."""
-    payload = json.dumps([labels.labels, labels.hints, labels.instructions])
-    return hashlib.sha256(payload.encode()).hexdigest()[:32]
+    """Fingerprint of all that a teacher is told besides the text. Aliases count where there are any: without
+    them the fingerprint is that of the answers that were stored before they counted.
+    """
+    said: list[object] = [labels.labels, labels.hints, labels.instructions]
+    if any(labels.aliases):
+        said.append(labels.aliases)
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
 def answers(

@@ -24,7 +24,7 @@ class Reply(Base):
 
     teacher: Mapped[str] = mapped_column(String(128), primary_key=True)
     question: Mapped[str] = mapped_column(String(32), primary_key=True)
-    """Fingerprint of labels, hints and instructions."""
+    """Fingerprint of labels, hints, instructions and aliases."""
     text_hash: Mapped[str] = mapped_column(String(32), primary_key=True)
     probs: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     abstention: Mapped[str | None] = mapped_column(String(32))
@@ -54,7 +54,9 @@ class AskedQuestion(Base):
     """In the order of the answers' probabilities, so that an older answer can be read."""
     first_asked_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     agreed_at: Mapped[datetime | None]
-    """When somebody agreed by `ale teach --yes` to have the whole project asked; None = a sample at most."""
+    """When somebody agreed to have the whole project asked; None = a sample at most."""
+    agreed_by: Mapped[str] = mapped_column(String(16), default="teach", server_default="teach")
+    """teach (`ale teach --yes`) · connect (`ale connect`, which agrees to the first question)."""
 
 
 class FewShots(Base):

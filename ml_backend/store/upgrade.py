@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateColumn
 from ale.errors import ConfigurationError
 from ml_backend.store.schema import Base, Schema
 
-NUMBER = 6
+NUMBER = 7
 """Goes up by one whenever a table or a column is added. 1 had no number yet."""
 
 ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(541200300)"}

@@ -49,10 +49,10 @@ class Ready:
         return replace(self, teaching=replace(self.teaching, project=row, space=space_of(row)))
 
     def agreed(self) -> bool:
-        """Whether somebody has agreed to pay all paid teachers for just this question."""
+        """Whether somebody has said yes to paying all paid teachers for just this question."""
         db, key, space = self.services.db, self.project.key, self.teaching.space
         return self.project.paid_teacher and all(
-            consents.agreed(db, key, teacher.name, space) for teacher in self.paid
+            consents.said_yes(db, key, teacher.name, space) for teacher in self.paid
         )
 
     def agree(self) -> Ready:

@@ -119,6 +119,7 @@ def _result(tuned: TunedModel, project: Project) -> Iterator[str]:
         yield f'Name its price in a file (ALE_PRICES) under "{name}".'
     yield "Nobody asks it until you set, for the worker and for `ale teach`:"
     yield f"  ALE_TEACHER={escape(entry_of(tuned, project))}"
+    yield f"and then agree to pay it: ale teach {project.project_id} --yes"
 
 
 def _as_json(tuned: TunedModel, project: Project) -> Json:

@@ -22,7 +22,7 @@ from ml_backend.batching import Batching
 from ml_backend.capabilities import remember
 from ml_backend.settings import Settings
 from ml_backend.standin import PathFaults, SimulatedPolicy, StandIn
-from ml_backend.store import batches, projects, spend
+from ml_backend.store import batches, consents, projects, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch
 from ml_backend.teacher_status import teachers_seen
@@ -399,3 +399,4 @@ def test_answers_belong_to_the_question_that_was_asked(here: Here) -> None:
         probs = old[text_hash(name)].probs
         assert probs is not None
         assert SPACE.labels[probs.index(max(probs))] == right[name]
+    consents.agree(here.db, KEY, here.rows()[0].teacher, other)
