@@ -22,6 +22,7 @@ from ale.io.chat.batches import MAX_LINES, Batches, BatchState
 from ale.io.chat.faults import UNCLEAR
 from ale.types import LabelSpace
 from ml_backend.batch_answers import Batched, keep_answers
+from ml_backend.batch_collect import sending
 from ml_backend.batch_file import BatchFile, Room, build_file
 from ml_backend.batch_questions import BatchQuestions
 from ml_backend.learning import Learning
@@ -69,7 +70,7 @@ class Batching:
         teacher, spec = self._teacher()
         provider = Batches(Account(spec, self.patience), spec.deployment or spec.model)
         done, seen = Batched(), set[str]()
-        with only_one(self.settings.home, f"batch-{self.project.key}-{teacher.name}"):
+        with only_one(self.settings.home, sending(self.project.key, teacher.name)):
             while not done.problem:
                 batch = batches.find_open(self.db, self.project.key, teacher.name)
                 if batch is None:
@@ -145,9 +146,9 @@ class Batching:
                 state="preparing",
                 reservation=uuid.uuid4().hex,
             )
-            consents.remember(self.db, self.project.key, teacher.name, self.space)
             paid = [one.name for one in self.learning.teachers if one.paid]
             consents.agree_to_first(self.db, self.project.key, paid, self.space)
+            consents.remember(self.db, self.project.key, teacher.name, self.space)
             batches.add(self.db, batch)
             self._reserve(batch, file)
             return batch, file, found.texts
@@ -178,7 +179,6 @@ class Batching:
     def _followed(self, provider: Batches, batch: Batch) -> BatchState:
         """The batch at its end: started, or found where it may have been started before."""
         if batch.state == "preparing":
-            batches.change(self.db, batch, state="starting", started_at=datetime.now(UTC))
             self._started(provider, batch, self._start(provider, batch))
         elif batch.state == "starting":
             self._started(provider, batch, self._found(provider, batch) or self._start(provider, batch))
@@ -190,6 +190,10 @@ class Batching:
             self.patience.sleep(self.patience.poll_s)
 
     def _start(self, provider: Batches, batch: Batch) -> BatchState:
+        if not batches.change(self.db, batch, state="starting", started_at=datetime.now(UTC)):
+            raise TeacherUnavailable(
+                "a worker took this batch for abandoned before it was sent: run it again"
+            )
         metadata = {"ale": batch.id, "project": batch.project, "question": batch.question}
         try:
             return provider.start(batch.file_id, metadata)

@@ -23,7 +23,7 @@ def teaching_panel(teaching: Json) -> RenderableType:
     """All teachers of one project, the money first."""
     parts: list[RenderableType] = [Padding(markup, (0, 0, 0, 1)) for markup in _notes(teaching)]
     for teacher in teaching["teachers"]:
-        parts.append(_teacher_table(teacher))
+        parts.append(_teacher_table(teacher, teaching["project_id"]))
         if teacher["trust"]:
             parts.append(Padding(_trust_table(teacher["trust"]), (0, 0, 0, 2)))
     return Group(*parts)
@@ -95,26 +95,32 @@ def _notes(teaching: Json) -> Iterator[str]:
         yield f"[yellow]teacher: {escape(teaching['problem'])}[/]"
 
 
-def _teacher_table(teacher: Json) -> Table:
+def _teacher_table(teacher: Json, project: int) -> Table:
     table = Table(
         title=f"Teacher {escape(teacher['name'])}", title_justify="left", show_header=False, box=None
     )
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, value in _teacher_rows(teacher):
+    for name, value in _teacher_rows(teacher, project):
         if value:
             table.add_row(name, escape(value))
     return table
 
 
-def _teacher_rows(teacher: Json) -> Iterator[tuple[str, str]]:
+def _teacher_rows(teacher: Json, project: int) -> Iterator[tuple[str, str]]:
     yield "answers", _counted(teacher["answers"], teacher["confidence"])
     yield "abstentions", _counted(sum(teacher["abstentions"].values()), teacher["abstentions"])
     if not teacher["paid"]:
         return
     yield "cost", f"{teacher['tokens']:,} tokens, {money(teacher['usd'])}" if teacher["tokens"] else ""
-    in_files = teacher["in_files"]
+    in_files, unsent = teacher["in_files"], teacher["unsent"]
     yield "on their way", f"{in_files:,} texts in a batch, within a day" if in_files else ""
+    yield (
+        "not sent yet",
+        f"{unsent:,} texts in a batch; if nobody is sending it: `ale teach {project} --batch --yes`"
+        if unsent
+        else "",
+    )
     yield "prompt", _prompts(teacher)
     yield (
         "endpoint",

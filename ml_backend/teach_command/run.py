@@ -124,6 +124,7 @@ def _ended(ended: Ended) -> Json:
         "abstained": ended.progress.abstained,
         "left": ended.progress.left,
         "spent": asdict(ended.progress.spent),
+        "in_files": ended.in_files,
         "stopped": ended.stopped,
         "problem": ended.problem,
     }

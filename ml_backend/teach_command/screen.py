@@ -112,7 +112,13 @@ def show_end(console: Console, ready: Ready, ended: Ended) -> None:
         console.print(f"Stopped. Nothing of it is asked or paid again: [bold]ale teach {number}[/] goes on.")
     elif ended.problem:
         console.print(f"[yellow]{escape(ended.problem)}[/]")
-        console.print(f"{now.left:,} texts are left; once that is mended: [bold]ale teach {number}[/]")
+        if now.left:
+            console.print(f"{now.left:,} texts are left; once that is mended: [bold]ale teach {number}[/]")
+    elif ended.in_files:
+        console.print(
+            f"{ended.in_files:,} texts are on their way in a batch; a running `ale worker` collects the answers.",
+            highlight=False,
+        )
     else:
         console.print("Nothing is left to ask. A running `ale worker` publishes it within seconds.")
 

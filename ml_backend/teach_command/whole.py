@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from redis import RedisError
 
-from ml_backend.store import mirror, replies, spend
+from ml_backend.batch_collect import sending
+from ml_backend.only_one import if_free
+from ml_backend.store import batches, mirror, replies, spend
 from ml_backend.store.spend import Spent
 from ml_backend.store.tallies import tally
 from ml_backend.teach_command.again import ask_again, fingerprint_now, outdated
@@ -23,6 +25,8 @@ from ml_backend.teach_command.ready import Ready
 LOOK_S = 0.25
 LOOK_SHARE = 10
 """Times as long as a look took until the next one."""
+ABANDONED = {"preparing": "was never sent", "starting": "may never have been sent"}
+"""What is said of a batch in that state when the process that made it is gone."""
 IDLE_STEPS = 3
 """Steps in a row after which nothing has changed, and nobody says why: then it is given up."""
 
@@ -47,11 +51,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the pass ended. `problem` is why texts are left; empty when none is, or when somebody stopped it."""
+    """How the pass ended. `problem` is why texts are left; empty when none is, or when somebody stopped it.
+
+    `in_files` texts are on their way in a batch.
+    """
 
     progress: Progress
     stopped: bool = False
     problem: str = ""
+    in_files: int = 0
 
 
 def run_whole(ready: Ready, tell: Callable[[Progress], None], *, again: bool = False) -> Ended:
@@ -80,7 +88,23 @@ def run_whole(ready: Ready, tell: Callable[[Progress], None], *, again: bool = F
         ready.services.marks.mark(ready.project.key)
     found = _progress(ready, _left(ready))
     tell(found)
-    return Ended(found, stopped, "" if stopped else problem)
+    in_files, unsent = _in_files(ready)
+    return Ended(found, stopped, "" if stopped else problem or unsent, in_files)
+
+
+def _in_files(ready: Ready) -> tuple[int, str]:
+    """Texts that are on their way in batches, and what to do about a batch that nobody sends any more."""
+    db, key = ready.services.db, ready.project.key
+    total, unsent = 0, ""
+    for teacher in ready.paid:
+        with if_free(ready.teaching.settings.home, sending(key, teacher.name)) as nobody_sends:
+            for state, texts in batches.texts_in(db, key, teacher.name).items():
+                if state in ABANDONED and nobody_sends:
+                    again = f"run `ale teach {ready.project.project_id} --batch --yes`"
+                    unsent = unsent or f"{texts:,} texts wait in a batch that {ABANDONED[state]}: {again}"
+                else:
+                    total += texts
+    return total, unsent
 
 
 def _work(ready: Ready, *, again: bool) -> str:

@@ -11,21 +11,28 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from rich.console import Console
 
 from ale.chat import Capabilities
-from ale.errors import BudgetReached, ConfigurationError, TeacherRefused
+from ale.errors import BudgetReached, ConfigurationError, TeacherRefused, TeacherUnavailable
 from ale.io.chat.batches import BatchState, half
 from ale.io.chat.prices import load_prices
 from ale.text import text_hash
 from ale.types import LabelSpace, Usage
+from ml_backend.batch_collect import ABANDONED_AFTER, sending
 from ml_backend.batching import Batching
 from ml_backend.capabilities import remember
+from ml_backend.only_one import only_one
 from ml_backend.settings import Settings
 from ml_backend.standin import PathFaults, SimulatedPolicy, StandIn
 from ml_backend.store import batches, consents, projects, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Batch
+from ml_backend.teach_command.ready import Ready
+from ml_backend.teach_command.whole import run_whole
+from ml_backend.teacher_screens import teaching_panel
 from ml_backend.teacher_status import teachers_seen
+from ml_backend.wiring import Services
 from tests.integration.provider_jobs import (
     AT_ONCE,
     PROVIDERS,
@@ -34,7 +41,7 @@ from tests.integration.provider_jobs import (
     hashes,
     run_until_done,
 )
-from tests.integration.teaching import KEY, SPACE, add_project, encoded, step, stored, texts, truth
+from tests.integration.teaching import KEY, SPACE, add_project, encoded, step, stored, teaching, texts, truth
 
 NAMES = texts(40)
 KEYED = {"authorization": "Bearer any"}
@@ -188,6 +195,93 @@ def test_killed_at_every_request_nothing_is_paid_twice(
         money = spend.spent(here.db, KEY)
         assert (money.reserved_tokens, money.lost_calls) == (0, 0)
         assert money.tokens == here.standin.calls.usage().total
+
+
+def left_unsent(here: Here, state: str, *, minutes: float) -> Batch:
+    """The batch of a run that ended before it knew that anything was started, so many minutes ago."""
+
+    def leave(batch: Batch, seen: BatchState | None) -> None:
+        if state == "preparing" or seen is not None:
+            raise KeyboardInterrupt
+
+    known(here)
+    with pytest.raises(KeyboardInterrupt):
+        here.batching(tell=leave).run()
+    (row,) = here.rows()
+    then = datetime.now(UTC) - timedelta(minutes=minutes)
+    started = then if state == "starting" else None
+    batches.change(here.db, row, state=state, batch_id="", made_at=then, started_at=started)
+    return row
+
+
+def test_a_batch_that_was_never_sent_is_forgotten_after_a_while(here: Here) -> None:
+    """Its money is free again, and the same step asks its texts; before that, nobody does."""
+    row = left_unsent(here, "preparing", minutes=9)
+    assert step(here.settings, here.db, NAMES).answered == 0
+    assert spend.spent(here.db, KEY).reserved_tokens > 0
+    batches.change(here.db, row, made_at=datetime.now(UTC) - ABANDONED_AFTER)
+    with only_one(here.settings.home, sending(KEY, row.teacher)):  # a slow upload
+        assert step(here.settings, here.db, NAMES).answered == 0
+    assert step(here.settings, here.db, NAMES).answered == 40
+    assert here.rows() == []
+    money = spend.spent(here.db, KEY)
+    assert (money.reserved_tokens, money.tokens) == (0, here.standin.calls.usage().total)
+
+
+def test_a_batch_that_may_have_been_sent_is_looked_up(here: Here) -> None:
+    """It was: its answers are collected, and no text is paid twice."""
+    left_unsent(here, "starting", minutes=11)
+    answered = sum(step(here.settings, here.db, NAMES).answered for _ in range(3))
+    assert (answered, here.rows()[0].state) == (40, "done")
+    assert set(here.standin.calls.paid_by_text().values()) == {1}
+
+
+def test_a_start_that_never_arrived_frees_its_texts(here: Here) -> None:
+    """The provider has no batch over the file: the texts are asked as usual."""
+    row = left_unsent(here, "preparing", minutes=11)
+    batches.change(here.db, row, state="starting", started_at=row.made_at)
+    assert step(here.settings, here.db, NAMES).answered == 40
+    assert (here.rows(), spend.spent(here.db, KEY).reserved_tokens) == ([], 0)
+
+
+def test_what_was_forgotten_is_not_sent_after_all(here: Here) -> None:
+    """A run that was taken for dead sends nothing that nobody knows of."""
+    known(here)
+
+    def forget(batch: Batch, state: BatchState | None) -> None:
+        batches.forget(here.db, batch)
+
+    with pytest.raises(TeacherUnavailable, match="run it again"):
+        here.batching(tell=forget).run()
+    assert httpx.get(f"{here.standin.base_url}/batches", headers=KEYED).json()["data"] == []
+
+
+@pytest.mark.parametrize(("state", "why"), [("preparing", "was never sent"), ("starting", "may never")])
+def test_the_command_says_what_waits_in_an_unsent_batch(
+    here: Here, services: Services, state: str, why: str
+) -> None:
+    """Not that nothing is left; `ale status` says so too, and the line that it names sends it."""
+    left_unsent(here, state, minutes=1)
+    (teacher,) = encoded(here.settings, NAMES).teachers
+    ready = Ready(
+        Services(here.settings, here.db, services.marks, services.beliefs),
+        teaching(here.settings, here.db, NAMES),
+    )
+    ended = run_whole(ready, lambda _: None)
+    assert ended.problem.startswith("40 texts wait in a batch that " + why)
+    assert "`ale teach 1 --batch --yes`" in ended.problem
+    seen = teachers_seen(here.settings, here.db, None, projects.get(here.db, KEY))
+    assert (seen["teachers"][0]["unsent"], seen["teachers"][0]["in_files"]) == (40, 0)
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(teaching_panel(seen))
+    assert "`ale teach 1 --batch --yes`" in shown.get()
+    with only_one(here.settings.home, sending(KEY, teacher.name)):  # somebody is sending it
+        ended = run_whole(ready, lambda _: None)
+    assert (ended.problem, ended.in_files) == ("", 40)
+    here.batching().run()
+    assert run_whole(ready, lambda _: None).in_files == 0
+    assert set(here.standin.calls.paid_by_text().values()) == {1}
 
 
 def test_nobody_else_asks_what_is_in_a_file(here: Here) -> None:
@@ -390,6 +484,7 @@ def test_answers_belong_to_the_question_that_was_asked(here: Here) -> None:
     with pytest.raises(KeyboardInterrupt):
         here.batching(tell=stop).run()
     other = LabelSpace(("bad", "good", "neither"), ("", "", ""), "Something else.")
+    consents.agree(here.db, KEY, here.rows()[0].teacher, other)
     replace(here.batching(), space=other).run()
     assert stored(here.db, other).keys() == hashes(NAMES)
     old = stored(here.db)
@@ -399,4 +494,3 @@ def test_answers_belong_to_the_question_that_was_asked(here: Here) -> None:
         probs = old[text_hash(name)].probs
         assert probs is not None
         assert SPACE.labels[probs.index(max(probs))] == right[name]
-    consents.agree(here.db, KEY, here.rows()[0].teacher, other)
