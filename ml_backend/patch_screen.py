@@ -140,7 +140,7 @@ def _figures(one: Outcome) -> tuple[str, str, str, str, str]:
         str(found.n),
         f"{found.old_right}→{found.new_right}",
         f"{found.fixed}/{found.broken}",
-        f"{_p(found.p_value)}\n<{found.level:.2g}?",
+        f"{_p(found.p_value)}\n{'<' if found.ships else '≥'} {found.level:.2g}",
         VERDICTS[one.patch.state],
     )
 
