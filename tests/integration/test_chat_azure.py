@@ -70,8 +70,12 @@ def test_the_default_chain_has_no_lines_of_its_own(caplog: pytest.LogCaptureFixt
     """It warns of every identity that a machine does not have; our one message says what to do."""
     nobody: Any = Credential(CredentialUnavailableError("none"))
     chain = ChainedTokenCredential(nobody)
+
+    async def sign_in() -> str:
+        return await entra_tokens(chain)()
+
     with pytest.raises(TeacherRefused, match="az login"):
-        asyncio.run(entra_tokens(chain)())
+        asyncio.run(sign_in())
     assert caplog.records == []
 
 
