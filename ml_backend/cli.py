@@ -186,7 +186,7 @@ def teach(
         bool, typer.Option("--yes", help="Agree to pay, and ask all that is worth asking.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Ask anew what was answered to other few-shot examples.")
+        bool, typer.Option("--again", help="Ask anew what was answered to other examples or hints.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Draws the sample; the same seed asks nothing twice.")] = 0,
     batch: Annotated[

@@ -57,7 +57,7 @@ def previous(
 def said(db: Database, teacher: str, space: LabelSpace, hashes: Sequence[str]) -> dict[str, Before]:
     """This teacher's own answers to today's question, which are about to be replaced."""
     return {
-        row.text_hash: Before(_answer(row, space.labels), teacher, "with other few-shot examples")
+        row.text_hash: Before(_answer(row, space.labels), teacher, "with other examples or hints")
         for row in replies.rows(db, teacher, replies.question_of(space), hashes)
     }
 

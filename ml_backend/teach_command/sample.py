@@ -61,7 +61,7 @@ class Estimate:
 class Sample:
     """One teacher's sample. `asked` of its texts were asked now; `problem` says why some were not.
 
-    `outdated` answers in the project were given to other few-shot examples than today's.
+    `outdated` answers in the project were given to other few-shot examples or hints than today's.
     """
 
     teacher: str

@@ -60,7 +60,7 @@ def show_sample(console: Console, ready: Ready, sample: Sample, *, again: bool) 
         return
     if sample.outdated and not again:
         console.print(
-            f"{sample.outdated:,} answers were given before today's few-shot examples were chosen; "
+            f"{sample.outdated:,} answers were given to other few-shot examples or hints than today's; "
             f"to compare: [bold]ale teach {ready.project.project_id} --again[/]"
         )
     if sample.whole.texts:
