@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import redis
@@ -116,7 +117,7 @@ def test_another_model_is_not_asked_before_somebody_says_yes(here: Here) -> None
     """ALE_TEACHER names another one: it is told who was agreed to, and who was not."""
     here.step()
     calls = len(here.endpoint.calls)
-    other = {"teacher": "openai:gpt-4.1"}
+    other: dict[str, Any] = {"teacher": "openai:gpt-4.1"}
     done = here.step(**other)
     assert (done.answered, len(here.endpoint.calls)) == (0, calls)
     assert "ALE_TEACHER has changed" in done.problem
@@ -128,7 +129,7 @@ def test_another_model_is_not_asked_before_somebody_says_yes(here: Here) -> None
 
 def test_connecting_agrees_to_all_teachers_that_are_named_at_first(here: Here) -> None:
     """The dear one is asked later than the cheap one, where that one is unsure; that is no change."""
-    both = {"teacher": f"{MINI},openai:gpt-4.1"}
+    both: dict[str, Any] = {"teacher": f"{MINI},openai:gpt-4.1"}
     here.step(**both)
     names = {row.teacher.rpartition(":")[2] for row in consents.agreed_to(here.db, KEY)}
     assert names == {"gpt-4.1-mini@v1", "gpt-4.1@v1"}
@@ -148,6 +149,6 @@ def test_a_sample_uses_up_no_agreement(here: Here) -> None:
 
 def test_nothing_is_agreed_to_while_nothing_can_be_asked(here: Here) -> None:
     """Without a key the words may change until there is one."""
-    off = {"openai_api_key": type(here.settings.openai_api_key)(""), "openai_base_url": ""}
+    off: dict[str, Any] = {"openai_api_key": type(here.settings.openai_api_key)(""), "openai_base_url": ""}
     assert "OPENAI_API_KEY" in here.step(**off).problem
     assert consents.agreed_to(here.db, KEY) == []
