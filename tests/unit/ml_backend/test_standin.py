@@ -31,6 +31,7 @@ from ml_backend.standin import Item as AskedItem
 from ml_backend.standin.asked import read
 from ml_backend.standin.chat import render
 from ml_backend.standin.completion import Completion, Piece, logprobs, within
+from ml_backend.standin.errors import ApiError
 from ml_backend.standin.stages import Stages
 from ml_backend.standin.tokens import PrefixCache
 
@@ -226,7 +227,7 @@ def test_unknown_behaviour_is_an_error() -> None:
     """A misspelt behaviour does not pass as none."""
     with pytest.raises(KeyError):
         Script(on_calls([1], "no-such-behaviour"))
-    with pytest.raises(KeyError):
+    with pytest.raises(ApiError):
         Script().choose(Occasion(1, 0, ("[[behaviour:no_such]]",)))
 
 
