@@ -1,6 +1,6 @@
 """What the teachers say about a project's texts: their stored answers, made honest, and made one.
 
-Every teacher is calibrated against people's labels; several are fused as noisy annotators. Nobody is asked here.
+Every paid teacher is calibrated against people's labels; several teachers are fused as noisy annotators. Nobody is asked here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FOLDS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """One teacher's calibrated answers, a row per text of the data set, and which texts it was asked about.
+    """One teacher's answers (calibrated, if it is paid), a row per text of the data set, and which texts it was asked about.
 
     `said` are the answers as it gave them.
     """
@@ -85,8 +85,13 @@ def opinion(db: Database, teachers: Sequence[NamedTeacher], space: LabelSpace, d
     voices = []
     for teacher in teachers:
         probs, asked = replies.answers(db, teacher.name, question, dataset.hashes, size)
-        calibration = fit_calibration(probs[dataset.labelled], dataset.targets)
-        voices.append(Voice(teacher, calibration.apply(probs).astype(np.float32), asked, probs))
+        honest = probs
+        if teacher.paid:
+            # A free teacher's sharpness is set on public data. The labels here are of the hardest texts and the
+            # doubted ones: calibrated on those it would be too meek a witness against a wrong label (measured).
+            calibration = fit_calibration(probs[dataset.labelled], dataset.targets)
+            honest = calibration.apply(probs).astype(np.float32)
+        voices.append(Voice(teacher, honest, asked, probs))
     spoken = [voice for voice in voices if not voice.silent.all()]
     if not spoken:
         return Opinion(None, tuple(voices))

@@ -77,6 +77,15 @@ def test_confidence_is_what_people_bear_out(db: Database) -> None:
     assert (found.counts["teacher_answers"], found.counts["teacher_pending"]) == (40, 1)
 
 
+def test_a_free_teacher_is_heard_as_it_spoke(db: Database) -> None:
+    """People's labels are of the hardest texts: they do not make a witness meek whose sharpness was measured."""
+    free = NamedTeacher("embedded")
+    say(db, free, dict.fromkeys(range(40), "a"), sure=0.99)
+    found = opinion(db, [free], SPACE, dataset({i: "a" if i % 3 else "b" for i in range(30)}, 40))
+    assert found.probs is not None
+    assert found.probs[:, 0] == pytest.approx(0.99)
+
+
 def test_of_two_teachers_the_one_that_people_agree_with_is_followed(db: Database) -> None:
     """Where they differ; where one is silent, the other one speaks."""
     truth = {i: "ab"[i % 2] for i in range(30)}
