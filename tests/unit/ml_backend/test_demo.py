@@ -26,6 +26,7 @@ from ml_backend.demo.plan import (
     shell_environment,
 )
 from ml_backend.demo.yardstick import Measured
+from ml_backend.ports import free_port
 from ml_backend.settings import Settings
 from ml_backend.store.schema import Run, Version
 from ml_backend.teacher_status import named_teachers
@@ -207,18 +208,19 @@ def test_the_next_start_uses_the_same_ports_or_says_why_not(tmp_path: Path) -> N
     """Label Studio's address is part of a project's identity: the demo never moves silently."""
     import socket
 
+    ours = free_port(9090)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         busy = taken.getsockname()[1]
-        plan = DemoPlan.of(tmp_path, None, port=busy, ale_port=9090)
+        plan = DemoPlan.of(tmp_path, None, port=busy, ale_port=ours)
         kept, notes = Kept.load(plan)
         assert kept.port != busy
         assert notes[0] == f"port {busy} is taken, Label Studio gets {kept.port}"
-        Kept(busy, 9090, 3).save(plan)
+        Kept(busy, ours, 3).save(plan)
         with pytest.raises(ConfigurationError, match=rf"port {busy}.*is taken.*--reset"):
             Kept.load(plan)
-    assert Kept.load(plan) == (Kept(busy, 9090, 3), [])
+    assert Kept.load(plan) == (Kept(busy, ours, 3), [])
     elsewhere = replace(plan, port=busy - 1)
     assert Kept.load(elsewhere)[1] == [
         f"this demo keeps Label Studio at port {busy}; port {busy - 1} needs a new one: --reset"
