@@ -122,12 +122,15 @@ def _teacher_rows(teacher: Json, project: int) -> Iterator[tuple[str, str]]:
         else "",
     )
     yield "prompt", _prompts(teacher)
-    yield (
-        "endpoint",
-        capabilities_line(teacher["capabilities"]) if teacher["capabilities"] else "not asked yet",
-    )
+    yield "endpoint", _endpoint_line(teacher)
     yield "breaker", breaker_line(teacher["breaker"]) if teacher["breaker"] else ""
     yield "problem", teacher["problem"]
+
+
+def _endpoint_line(teacher: Json) -> str:
+    if teacher["capabilities"]:
+        return capabilities_line(teacher["capabilities"])
+    return "not asked yet" if teacher["endpoint_known"] else "not known while Redis is away"
 
 
 def _trust_table(trust: Json) -> Group:
@@ -168,6 +171,7 @@ def _against_people(trust: Json) -> Iterator[str]:
             f"of the same {beside['student']['of']} texts the student has {student:.0%} right, the teacher "
             f"{teacher:.0%}: [bold]{beside['verdict']}[/] (p = {beside['p_value']:.2g})"
         )
+    yield "[dim]People are usually given the hardest texts first: on the whole pool both then do better than here.[/]"
 
 
 def _of_budget(spend: Json) -> str:

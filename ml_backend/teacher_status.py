@@ -57,7 +57,7 @@ def teachers_seen(settings: Settings, db: Database, connection: redis.Redis | No
 
 
 def _teacher(db: Database, connection: redis.Redis | None, row: Project, one: NamedTeacher) -> Json:
-    endpoint = _endpoint(connection, one) if connection is not None and one.paid else {}
+    endpoint = _endpoint(connection, one) if connection is not None and one.paid else None
     in_files = batches.texts_in(db, row.key, one.name) if one.paid else {}
     not_agreed_now = ""
     try:
@@ -75,18 +75,19 @@ def _teacher(db: Database, connection: redis.Redis | None, row: Project, one: Na
         "not_agreed": not_agreed_now,
         "in_files": in_files.get("running", 0),
         "unsent": sum(in_files.get(state, 0) for state in batches.UNSENT),
-        "capabilities": endpoint.get("capabilities"),
-        "breaker": endpoint.get("breaker"),
+        "endpoint_known": endpoint is not None,
+        "capabilities": (endpoint or {}).get("capabilities"),
+        "breaker": (endpoint or {}).get("breaker"),
         **asdict(found),
     }
 
 
-def _endpoint(connection: redis.Redis, one: NamedTeacher) -> Json:
-    """What the workers have found out about the endpoint; empty when Redis goes away meanwhile."""
+def _endpoint(connection: redis.Redis, one: NamedTeacher) -> Json | None:
+    """What the workers have found out about the endpoint; None when Redis goes away meanwhile."""
     try:
         known, open_breaker = recall(connection, one.endpoint), breaker(connection, one.endpoint)
     except redis.RedisError:
-        return {}
+        return None
     return {
         "capabilities": asdict(known) if known else None,
         "breaker": asdict(open_breaker) if open_breaker else None,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ale.io.chat.probe import QUESTION
 from ale.text import text_hash
 from ale.types import LabelSpace
 from ml_backend.asking import Asked, Questions
@@ -23,6 +25,8 @@ from ml_backend.teach import Taught, Teaching
 __all__ = ["Asked", "Questions"]
 
 KEY = "teach-1"
+PROBE = text_hash(QUESTION.messages[0].content)
+"""The text of the question that finds out what an endpoint can do; it belongs to no task."""
 SPACE = LabelSpace(("good", "bad"), ("praise", "blame"), "Say what the customer feels.")
 CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="c" toName="t">'
@@ -43,6 +47,11 @@ def truth(names: Sequence[str]) -> dict[str, str]:
 def stand_in(names: Sequence[str], **how: object) -> StandIn:
     """An endpoint that knows the truth."""
     return StandIn(SimulatedPolicy(truth(names), error_rate=0.0), **how)  # type: ignore[arg-type]
+
+
+def questions(server: StandIn) -> Counter[str]:
+    """How often each text was paid; without the probe."""
+    return Counter({text: n for text, n in server.calls.paid_by_text().items() if text != PROBE})
 
 
 def with_teacher(settings: Settings, endpoint: StandIn, **changes: object) -> Settings:

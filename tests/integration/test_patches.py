@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +92,6 @@ def db(services: Services) -> Database:
     """A project whose texts a teacher calls good, all of them."""
     add_project(services.db, NAMES)
     return services.db
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoints]:
-    """Makes stand-ins, and ends them."""
-    made: list[StandIn] = []
-
-    def make(labeller: Labeller, **how: object) -> StandIn:
-        made.append(StandIn(labeller, **how))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def label(db: Database, names: list[str]) -> None:

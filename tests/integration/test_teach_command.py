@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from ale.io.chat.probe import QUESTION
 from ale.text import text_hash
 from ale.types import LabelSpace
 from ml_backend.settings import Settings
@@ -30,44 +28,18 @@ from tests.conftest import wait_until
 from tests.integration.teaching import (
     KEY,
     LOOP,
+    PROBE,
     SPACE,
     add_project,
     encoded,
     environment,
-    stand_in,
+    questions,
     stored,
     teaching,
     texts,
     truth,
     with_teacher,
 )
-
-PROBE = text_hash(QUESTION.messages[0].content)
-
-
-@pytest.fixture
-def db(services: Services) -> Database:
-    """The database of the settings."""
-    return services.db
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Callable[..., StandIn]]:
-    """Makes stand-ins, and ends them."""
-    made: list[StandIn] = []
-
-    def make(names: list[str], **how: object) -> StandIn:
-        made.append(stand_in(names, **how))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def questions(server: StandIn) -> Counter[str]:
-    """How often each text was paid; without the probe."""
-    return Counter({text: n for text, n in server.calls.paid_by_text().items() if text != PROBE})
 
 
 def ready(services: Services, paying: Settings, names: list[str], space: LabelSpace = SPACE) -> Ready:

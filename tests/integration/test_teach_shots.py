@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -171,17 +171,3 @@ def test_the_dear_teacher_is_asked_where_the_cheap_ones_disagree(
     question = replies.question_of(SPACE)
     assert [replies.count(db, name, question)[0] for name in names] == [120, 120, 40]
     assert step(paying, db, NAMES).answered == 0
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Callable[..., StandIn]]:
-    """Makes stand-ins, and ends them."""
-    made: list[StandIn] = []
-
-    def make(policy: Callable[[Asked], Reply], **how: object) -> StandIn:
-        made.append(StandIn(policy, **how))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ale.io.chat.probe import QUESTION
 from ale.text import text_hash
 from ale.types import Confidence
 from ml_backend import jobs
@@ -35,7 +33,7 @@ from tests.integration.teaching import (
     add_project,
     encoded,
     environment,
-    stand_in,
+    questions,
     step,
     stored,
     teaching,
@@ -43,33 +41,6 @@ from tests.integration.teaching import (
     truth,
     with_teacher,
 )
-
-PROBE = text_hash(QUESTION.messages[0].content)
-
-
-@pytest.fixture
-def db(services: Services) -> Database:
-    """The database of the settings."""
-    return services.db
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Callable[..., StandIn]]:
-    """Makes stand-ins, and ends them."""
-    made: list[StandIn] = []
-
-    def make(names: list[str], **how: object) -> StandIn:
-        made.append(stand_in(names, **how))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def questions(endpoint: StandIn) -> Counter[str]:
-    """How often each text was paid; without the probe."""
-    return Counter({text: n for text, n in endpoint.calls.paid_by_text().items() if text != PROBE})
 
 
 def test_every_text_is_asked_once_and_its_answer_says_where_it_comes_from(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +22,13 @@ from ml_backend.standin import NO_LOGPROBS, REASONING, Profile, Script, StandIn,
 from ml_backend.status import overview
 from ml_backend.store import projects, versions
 from ml_backend.store.schema import Run
+from ml_backend.teacher_status import teachers_seen
 from ml_backend.teachers import NamedTeacher
 from ml_backend.wiring import Services
-from tests.integration.teaching import KEY, add_project, stand_in, step, texts, with_teacher
+from tests.integration.teaching import KEY, add_project, step, texts, with_teacher
 
 NAMES = [*texts(6), "An innocent text. [[behaviour:refusal]]", "Another. [[behaviour:unknown_label]]"]
 SECRET = "a-key-for-tests"
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Callable[..., StandIn]]:
-    """Makes stand-ins, and ends them."""
-    made: list[StandIn] = []
-
-    def make(**how: object) -> StandIn:
-        made.append(stand_in(NAMES, **how))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def seen(services: Services, settings: Settings) -> Any:
@@ -63,7 +50,7 @@ def test_status_tells_answers_abstentions_and_money(
     services: Services, settings: Settings, endpoint: Callable[..., StandIn]
 ) -> None:
     """Counted from what is stored: the account agrees with the endpoint's own."""
-    server = endpoint(profile=NO_LOGPROBS)
+    server = endpoint(NAMES, profile=NO_LOGPROBS)
     paying = with_teacher(settings, server)
     add_project(services.db, NAMES)
     step(paying, services.db, NAMES)
@@ -95,7 +82,7 @@ def test_an_open_breaker_is_told_with_its_reason(
     services: Services, settings: Settings, endpoint: Callable[..., StandIn]
 ) -> None:
     """In status and metrics; the doctor names what to change and asks nobody."""
-    server = endpoint(script=Script(always("quota")))
+    server = endpoint(NAMES, script=Script(always("quota")))
     paying = with_teacher(settings, server)
     add_project(services.db, NAMES)
     step(paying, services.db, NAMES)
@@ -118,7 +105,7 @@ def test_trust_and_a_student_that_is_better_are_told(
     services: Services, settings: Settings, endpoint: Callable[..., StandIn]
 ) -> None:
     """From the newest run that measured it, whatever the runs after it found."""
-    paying = with_teacher(settings, endpoint())
+    paying = with_teacher(settings, endpoint(NAMES))
     add_project(services.db, NAMES, teacher_beaten="of 60 texts ... (p = 0.001)")
     name = seen(services, paying)["teachers"][0]["name"]
     rate = {"hits": 30, "of": 40, "low": 0.5981, "high": 0.8581}
@@ -154,7 +141,7 @@ def test_trust_and_a_student_that_is_better_are_told(
 
 def test_redis_may_be_away(services: Services, settings: Settings, endpoint: Callable[..., StandIn]) -> None:
     """Then money and answers are told all the same."""
-    paying = with_teacher(settings, endpoint())
+    paying = with_teacher(settings, endpoint(NAMES))
     add_project(services.db, NAMES)
     step(paying, services.db, NAMES)
     services.marks.connection.connection_pool.connection_kwargs["port"] = 1
@@ -186,7 +173,7 @@ def test_the_doctor_names_the_line_to_change(
     settings: Settings, endpoint: Callable[..., StandIn], behaviour: str, fix: str
 ) -> None:
     """One call is enough to know."""
-    server = endpoint(script=Script(always(behaviour)))
+    server = endpoint(NAMES, script=Script(always(behaviour)))
     (finding,) = failed(with_teacher(settings, server))
     assert fix in finding.fix
     assert SECRET not in finding.seen + finding.fix
@@ -205,7 +192,7 @@ def test_the_doctor_speaks_of_azure_to_those_who_use_it(
     settings: Settings, endpoint: Callable[..., StandIn], behaviour: str, fix: str
 ) -> None:
     """Other variables, another portal."""
-    server = endpoint(script=Script(always(behaviour)))
+    server = endpoint(NAMES, script=Script(always(behaviour)))
     (finding,) = failed(azure(settings, server))
     assert fix in finding.fix
 
@@ -236,7 +223,7 @@ def test_a_model_without_a_price_needs_another_budget(
     settings: Settings, endpoint: Callable[..., StandIn]
 ) -> None:
     """Both ways out are named; with one of them all is well."""
-    server = endpoint()
+    server = endpoint(NAMES)
     unpriced = with_teacher(settings, server, teacher="openai:stand-in")
     (finding,) = failed(unpriced)
     assert "ALE_BUDGET_TOKENS" in finding.fix
@@ -248,7 +235,7 @@ def test_a_deployment_that_serves_a_dearer_model_is_stopped_and_told(
     services: Services, settings: Settings, endpoint: Callable[..., StandIn]
 ) -> None:
     """One call, charged at what it costs; the setting is named, by status and doctor, and with it all is well."""
-    server = endpoint()
+    server = endpoint(NAMES)
     server.models.deploy("gpt-4o-mini", "gpt-4")
     paying = azure(settings, server).model_copy(update={"teacher": "azure:gpt-4o-mini"})
     add_project(services.db, NAMES)
@@ -279,7 +266,7 @@ def test_a_deployment_without_a_price_may_name_its_model(
     settings: Settings, endpoint: Callable[..., StandIn]
 ) -> None:
     """The shortest of the ways out."""
-    server = endpoint()
+    server = endpoint(NAMES)
     server.models.deploy("dep", "gpt-4.1")
     (finding,) = failed(azure(settings, server).model_copy(update={"teacher": "azure:dep"}))
     assert "set ALE_TEACHER=azure:dep=MODEL" in finding.fix
@@ -313,10 +300,22 @@ def test_the_doctor_tells_what_an_endpoint_can_do(
     settings: Settings, endpoint: Callable[..., StandIn], profile: Profile, said: str
 ) -> None:
     """Found by one question, and kept for the workers; with a budget of zero nobody is asked."""
-    server = endpoint(profile=profile)
+    server = endpoint(NAMES, profile=profile)
     found = list(teachers(with_teacher(settings, server)))
     assert [finding.ok for finding in found] == [True]
     assert said in found[0].seen
     calls = len(server.calls)
     assert all(finding.ok for finding in teachers(with_teacher(settings, server, budget_usd=0.0)))
     assert len(server.calls) == calls
+
+
+def test_what_redis_knows_is_not_denied_while_it_is_away(
+    services: Services, endpoint: Callable[..., StandIn]
+) -> None:
+    """Without Redis nobody knows what the endpoint can do: that is no "not asked yet"."""
+    add_project(services.db, NAMES)
+    settings = with_teacher(services.settings, endpoint(NAMES))
+    row = projects.get(services.db, KEY)
+    asked = teachers_seen(settings, services.db, services.marks.connection, row)
+    away = teachers_seen(settings, services.db, None, row)
+    assert [found["teachers"][0]["endpoint_known"] for found in (asked, away)] == [True, False]
