@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from ml_backend.connect import connect_project, is_ours
+from ml_backend.connect import REFUSES, connect_project, is_ours
 from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.store import projects
 from ml_backend.store.schema import Project
@@ -22,6 +22,8 @@ def adopt(services: Services, client: LabelStudioClient, row: Project, theirs: J
     if services.settings.auto_connect == "off":
         return _refused(services, row, f"ALE_AUTO_CONNECT is off: run `ale connect {row.project_id}`")
     if not any(is_ours(services.settings, backend["url"]) for backend in client.backends(row.project_id)):
+        if row.problem.startswith(REFUSES):
+            return None  # `ale connect` found the reason already
         return _refused(
             services,
             row,

@@ -81,10 +81,12 @@ def demo(
 
 @app.command("demo-project")
 def demo_project() -> None:
-    """Create the sample project on the Label Studio at LABEL_STUDIO_URL and connect it."""
+    """Create the sample project on the Label Studio at LABEL_STUDIO_URL, connect and pre-annotate it."""
+    from rich.console import Console
+
     from ml_backend.demo.project import create_and_connect
 
-    typer.echo(create_and_connect())
+    create_and_connect(Console())
 
 
 # -- running it ------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 SAMPLING = "Uncertainty sampling"
 BACKEND_TITLE = "ALE"
+REFUSES = "Label Studio refuses ALE's address as a private one"
+"""How the reason begins that a project keeps when Label Studio's guard refused us; the doctor looks for it."""
 EVENTS = sorted(ACTIONS - {START_TRAINING})  # that one is no webhook event: it comes from the ML client
 
 
@@ -49,11 +51,17 @@ def connect_project(services: Services, project_id: int, *, paid: bool = True) -
     backends = client.backends(project_id)
     ours = [b for b in backends if is_ours(services.settings, b["url"])]
     url = ours[0]["url"].rstrip("/") if ours else services.settings.url
-    # The webhook first: Label Studio then adds no secretless one of its own with the backend.
-    webhook = _ensure_webhook(services.settings, client, key, url, steps)
     if row.status != "connected" and not row.previous_sampling:
         projects.change(services.db, key, previous_sampling=str(theirs["sampling"]))
-    backend_id = int(ours[0]["id"]) if ours else _add_backend(services.settings, client, project_id, steps)
+    try:
+        # The webhook first: Label Studio then adds no secretless one of its own with the backend.
+        webhook = _ensure_webhook(services.settings, client, key, url, steps)
+        backend_id = (
+            int(ours[0]["id"]) if ours else _add_backend(services.settings, client, project_id, steps)
+        )
+    except LabelStudioRefused as error:
+        projects.change(services.db, key, problem=str(error))  # for `ale doctor`
+        raise
     _delete_secretless(services.settings, client, key, webhook, steps)
     _set_project(client, project_id, row, steps)
     projects.change(
@@ -218,7 +226,7 @@ def _understood(call: Callable[[], Json]) -> Json:
         if "reserved network address" in str(error):
             raise LabelStudioRefused(
                 error.status,
-                f"Label Studio refuses ALE's address as a private one ({error}). Start Label Studio with "
+                f"{REFUSES} ({error}). Start Label Studio with "
                 "USE_DEFAULT_BANNED_SUBNETS=false and USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16,fe80::/10",
             ) from error
         raise

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     label_studio_url: str = Field(
         "http://127.0.0.1:8080", alias="LABEL_STUDIO_URL", description="Label Studio, as ALE reaches it."
     )
+    label_studio_host: str = Field(
+        "",
+        alias="LABEL_STUDIO_HOST",
+        description="Label Studio, as a browser reaches it; empty: `LABEL_STUDIO_URL`.",
+    )
     label_studio_api_key: SecretStr = Field(
         SecretStr(""),
         alias="LABEL_STUDIO_API_KEY",
@@ -185,15 +190,30 @@ class Settings(BaseSettings):
         description="How long superseded predictions stay (open pages hold them).",
     )
     keep_versions: int = Field(5, alias="ALE_KEEP_VERSIONS", ge=2, le=1000, description="Checkpoints kept.")
+    alive_file: Path | None = Field(
+        None,
+        alias="ALE_ALIVE_FILE",
+        description="File that a worker touches while it lives, for health checks.",
+    )
+    deployment: Literal["", "compose"] = Field(
+        "",
+        alias="ALE_DEPLOYMENT",
+        description="`compose`: `ale doctor` names lines of docker-compose.yml instead of variables.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        alias="ALE_SECRETS_DIR",
+        description="Folder with one file per variable of this table, for those that are not set.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="ALE_LOG_LEVEL", description="Log level."
     )
 
-    @field_validator("label_studio_url", "url", "openai_base_url", "azure_endpoint")
+    @field_validator("label_studio_url", "label_studio_host", "url", "openai_base_url", "azure_endpoint")
     @classmethod
     def _is_http(cls, value: str, info: ValidationInfo) -> str:
         parts = urlsplit(value)
-        if not value and info.field_name in {"openai_base_url", "azure_endpoint"}:
+        if not value and info.field_name in {"label_studio_host", "openai_base_url", "azure_endpoint"}:
             return value
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an http:// or https:// address")
@@ -205,6 +225,11 @@ class Settings(BaseSettings):
         if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
+
+    @property
+    def browser_url(self) -> str:
+        """Label Studio's address for people."""
+        return self.label_studio_host or self.label_studio_url
 
     @property
     def database(self) -> str:
@@ -264,8 +289,13 @@ def load_settings(**overrides: Any) -> Settings:
     if unknown:
         raise UnknownName("setting", min(unknown), list(aliases.values()))
     named = {aliases.get(name, name): value for name, value in overrides.items()}
+    folder = named.get("ALE_SECRETS_DIR") or os.environ.get("ALE_SECRETS_DIR") or None
+    if folder is not None and not Path(folder).is_dir():
+        raise ConfigurationError(
+            f"ALE_SECRETS_DIR={str(folder)!r} is no folder: make it, or unset the variable"
+        )
     try:
-        return Settings(**named)
+        return Settings(**named, _secrets_dir=folder)
     except ValidationError as error:
         lines = [
             f"{'.'.join(map(str, item['loc']))}={_shown(item)}: {item['msg'].removeprefix('Value error, ')}"

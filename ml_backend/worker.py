@@ -45,6 +45,7 @@ class RqWorker(Worker):
         # No read time-out below RQ's own blocking wait.
         connection = connect_redis(resolve_redis_url(settings), timeout_s=60)
         self._timer = TimerProcess()
+        self._alive = settings.alive_file
         super().__init__(
             [queue(name, connection) for name in ALL],
             connection=connection,
@@ -59,6 +60,8 @@ class RqWorker(Worker):
         """RQ's sign of life, every few seconds; ours looks after the timer on the way."""
         self._timer.keep()
         super().heartbeat(*args, **kwargs)
+        if self._alive:  # after Redis took the heartbeat: a worker without Redis is not well
+            self._alive.touch()
 
     def stop_timer(self) -> None:
         """End the timer beside this worker."""

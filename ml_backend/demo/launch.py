@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
-from sqlalchemy import func, select
 
 from ale.errors import AleError, ProjectGone
 from ml_backend.connect import connect_project
@@ -26,7 +25,7 @@ from ml_backend.demo.plan import (
     own_home,
     shell_environment,
 )
-from ml_backend.demo.project import create_sample_project
+from ml_backend.demo.project import NoFirstPass, create_sample_project, first_pass
 from ml_backend.demo.steps import Steps
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.ports import is_free
@@ -34,11 +33,10 @@ from ml_backend.private_files import write_private
 from ml_backend.processes import web_command, worker_command
 from ml_backend.redis_server import ensure_redis
 from ml_backend.store import projects, versions
-from ml_backend.store.schema import Project, Reply, Task
+from ml_backend.store.schema import Project
 from ml_backend.supervisor import Child, Supervisor, tail
 from ml_backend.wiring import Services, build_services
 
-FIRST_PASS_S = 600.0
 POLL_S = 0.2
 
 
@@ -153,30 +151,11 @@ def _connect(plan: DemoPlan, kept: Kept, services: Services, supervisor: Supervi
     with steps.step("sample project is connected to ALE"):
         project = connect_project(services, kept.project_id or 0).project
     with steps.step("sample project is pre-annotated and ordered") as say:
-        deadline = time.monotonic() + FIRST_PASS_S
-        while True:
-            supervisor.check()
-            row = projects.find(services.db, project.key) or project
-            answered, tasks = _progress(services, project.key)
-            over = answered >= tasks or row.full_publish_at is not None or bool(row.teacher_problem)
-            if row.version and (over or services.settings.teacher == "none"):
-                return row
-            problem = f" ({row.problem})" if row.problem else ""
-            say(f"pre-annotating: {answered} of {tasks or '?'} texts{problem}")
-            if time.monotonic() > deadline:
-                log = plan.home / "logs" / "worker.log"
-                raise AleError(
-                    f"no first pass within {FIRST_PASS_S:.0f} s{problem}; the worker's log:\n{tail(log)}"
-                )
-            time.sleep(POLL_S)
-
-
-def _progress(services: Services, project: str) -> tuple[int, int]:
-    """Distinct texts with a teacher's answer, and distinct texts."""
-    with services.db.session() as session:
-        texts = select(func.count(Task.text_hash.distinct())).where(Task.project == project)
-        answered = texts.where(Task.text_hash.in_(select(Reply.text_hash)))
-        return int(session.scalar(answered) or 0), int(session.scalar(texts) or 0)
+        try:
+            return first_pass(services, project, say, supervisor.check)
+        except NoFirstPass as error:
+            log = plan.home / "logs" / "worker.log"
+            raise AleError(f"{error}; the worker's log:\n{tail(log)}") from error
 
 
 def _welcome(demo: RunningDemo) -> Panel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ml_backend.doctor.compose import in_compose
 from ml_backend.doctor.findings import Finding, broken
 from ml_backend.doctor.own import checkpoints, database, encoder, redis_and_worker, web_process
 from ml_backend.doctor.studio import label_studio, project_findings
@@ -19,7 +20,12 @@ __all__ = ["Finding", "examine"]
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """All findings, in the order in which a request travels."""
+    """All findings, in the order in which a request travels; inside the compose stack in its words."""
+    findings = _examine(settings)
+    yield from map(in_compose, findings) if settings.deployment == "compose" else findings
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
     yield from encoder(settings)
     db = yield from database(settings)
     yield from checkpoints(settings)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ale.errors import AleError
 from ml_backend.auth import WEBHOOK_HEADER
-from ml_backend.connect import SAMPLING, is_our_hook, is_ours
+from ml_backend.connect import REFUSES, SAMPLING, is_our_hook, is_ours
 from ml_backend.controls import find_control
 from ml_backend.doctor.findings import Finding, broken, works
 from ml_backend.label_studio import Json, LabelStudioClient
@@ -55,11 +55,17 @@ def project_findings(settings: Settings, client: LabelStudioClient, row: Project
             name, str(error), f"run: ale disconnect {row.project_id}, or give the token's user access"
         )
         return
+    again = f"run: ale connect {row.project_id}"
+    if row.status == "wished" and row.problem.startswith(REFUSES):
+        yield broken(
+            f"{name}: Label Studio to ALE", row.problem, f"start Label Studio with {SUBNETS}; {again}"
+        )
+        return
     if row.status == "wished":
         yield broken(
             name,
             row.problem or "waits for the worker to adopt it",
-            f"run: ale connect {row.project_id}",
+            again,
         )
         return
     checks: tuple[Callable[[Settings, LabelStudioClient, Project, Json], Iterator[Finding]], ...] = (
