@@ -5,6 +5,7 @@ tests/conftest.py hands these to the tests in e2e and in browser: one server for
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -39,22 +40,37 @@ def label_studio_program(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def label_studio(
-    label_studio_program: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabelStudioUnderTest]:
-    """Label Studio 1.23.2 on a free loopback port, with a database of its own, for the whole session."""
+    """Label Studio 1.23.2 on a free loopback port, with a database of its own, for the whole session.
+
+    Or the one that the file ALE_TEST_LABEL_STUDIO tells of: `.ci/docker` runs these tests against Postgres.
+    """
+    elsewhere = os.environ.get("ALE_TEST_LABEL_STUDIO")
+    if elsewhere:
+        yield running_elsewhere(Path(elsewhere), tmp_path_factory.mktemp("label-studio"))
+        return
+    program = request.getfixturevalue("label_studio_program")
     folder = tmp_path_factory.mktemp("label-studio")
     account = Account.kept_in(folder / "account.json")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with Supervisor() as supervisor:
-        supervisor.start(
-            label_studio_child(label_studio_program, folder / "data", folder / "log", port, account)
-        )
+        supervisor.start(label_studio_child(program, folder / "data", folder / "log", port, account))
         settings = load_settings(
             label_studio_url=url, label_studio_api_key=account.token, home=folder / "ale"
         )
         client = LabelStudioClient(settings)
         yield LabelStudioUnderTest(url, account.email, account.password, account.token, client)
+
+
+def running_elsewhere(file: Path, home: Path) -> LabelStudioUnderTest:
+    """A server that somebody else started: url, email, password and token, as JSON."""
+    account = json.loads(file.read_text())
+    settings = load_settings(
+        label_studio_url=account["url"], label_studio_api_key=account["token"], home=home / "ale"
+    )
+    return LabelStudioUnderTest(**account, client=LabelStudioClient(settings))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 Nothing is replaced: `Ale` runs Redis, waitress and `ale worker` as processes of their own, as an operator
 would, and `Loop` speaks to Label Studio's API as a browser would.
+The environment may name another place for them than this machine's loopback and SQLite (`.ci/docker` does):
+ALE_TEST_ADDRESS, where Label Studio reaches us, and ALE_TEST_POSTGRES, a server for databases of our own.
 Longer than other files: every e2e and browser test is written in these words, and finds them in one place.
 """
 
@@ -20,6 +22,7 @@ from xml.sax.saxutils import quoteattr
 import httpx
 import pytest
 import redis
+from sqlalchemy import create_engine
 
 from ml_backend.connect import Connected, connect_project, disconnect_project
 from ml_backend.controls import Control, find_control
@@ -117,10 +120,16 @@ def running_ale(
 ) -> Iterator[Ale]:
     """Start everything as processes of their own; stop it when the block ends."""
     port = free_port()
+    address = os.environ.get("ALE_TEST_ADDRESS", "127.0.0.1")
+    if (
+        address != "127.0.0.1"
+    ):  # for a Label Studio in a container: such a port is opened with a password only
+        settings = {"BASIC_AUTH_USER": "label-studio", "BASIC_AUTH_PASS": "a-password-for-tests", **settings}
     chosen: Json = {
         "ALE_HOME": folder / "ale",
+        "ALE_HOST": address,
         "ALE_PORT": port,
-        "ALE_URL": f"http://127.0.0.1:{port}",
+        "ALE_URL": f"http://{address}:{port}",
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.token,
         "ALE_DEBOUNCE_S": 0.3,
@@ -130,6 +139,9 @@ def running_ale(
         **settings,
     }
     with ExitStack() as stack:
+        server = os.environ.get("ALE_TEST_POSTGRES")
+        if server:
+            chosen["DATABASE_URL"] = stack.enter_context(database_on(server))
         url = stack.enter_context(ensure_redis(load_settings(home=folder / "ale", redis_url="")))
         env = _env(chosen | {"REDIS_URL": url})
         loaded = load_settings(**chosen, REDIS_URL=url)
@@ -161,6 +173,21 @@ def running_ale(
         if worker:
             supervisor.start(ale.worker_child())
         yield ale
+
+
+@contextmanager
+def database_on(server: str) -> Iterator[str]:
+    """The address of a new database on a Postgres; it goes when the block ends."""
+    name = f"test_{os.getpid()}_{free_port()}"
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    try:
+        yield admin.url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.dispose()
 
 
 def _env(chosen: Mapping[str, Any]) -> dict[str, str]:
