@@ -116,9 +116,9 @@ def _cache_folder() -> Path:
 
 def _encoder(cache: Path) -> CachedEncoder:
     from ale.io.embeddings import CachedEncoder, EmbeddingCache
-    from ale.io.encoder import MiniLMEncoder
+    from ale.io.encoder import resolve_encoder
 
-    raw = MiniLMEncoder()
+    raw = resolve_encoder()
     return CachedEncoder(raw, EmbeddingCache(cache / "embeddings", raw.name, raw.dimensions))
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ale.chat import Capabilities, ChatRequest
 from ale.io.chat.prices import Price, load_prices
 from ale.io.chat.tokens import TokenCounter, token_counter
-from ale.io.encoder import MiniLMEncoder
+from ale.io.encoder import resolve_encoder
 from ale.teachers.llm.layout import Layout, choose_layout
 from ale.teachers.llm.options import LLMOptions
 from ale.teachers.llm.prompt import Item, load_prompt
@@ -76,7 +76,7 @@ def read_pool(file: Path, size: int, labelled: int, seed: int) -> Pool:
         raise ValueError(f"{file} holds {len(rows)} different texts, {size + labelled} were asked for")
     order = np.random.default_rng(seed).permutation(len(rows))[: size + labelled]
     chosen = [rows[i] for i in order]
-    vectors = unit_rows(MiniLMEncoder("embedded").encode([text for text, _ in chosen]))
+    vectors = unit_rows(resolve_encoder().encode([text for text, _ in chosen]))
     shots = [Shot(text, labels.labels.index(label)) for text, label in chosen[size:]]
     return Pool(labels, [text for text, _ in chosen[:size]], vectors[:size], shots, vectors[size:])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ale.io.embeddings import CachedEncoder, EmbeddingCache
-from ale.io.encoder import MiniLMEncoder
+from ale.io.encoder import resolve_encoder
 from ale.protocols import Strategy, Student, Teacher
 from ale.strategies import resolve_strategy
 from ale.students import resolve_student
@@ -38,7 +38,7 @@ class Learning:
 def build_learning(settings: Settings) -> Learning:
     """Raises UnknownName, which lists the valid names, and ConfigurationError for what fits together nowhere."""
     strategy, student = resolve_strategy(settings.strategy), resolve_student(settings.student)
-    raw = MiniLMEncoder(settings.encoder, threads=min(2, os.cpu_count() or 1))
+    raw = resolve_encoder(settings.encoder, threads=min(2, os.cpu_count() or 1))
     cache = EmbeddingCache(settings.home / "embeddings", raw.name, raw.dimensions)
     encoder = CachedEncoder(raw, cache)
     teachers = resolve_teachers(settings, encoder)

@@ -163,7 +163,9 @@ class Settings(BaseSettings):
     student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
     strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
     encoder: str = Field(
-        "embedded", alias="ALE_ENCODER", description="`embedded` (MiniLM) or a Hugging Face model name."
+        "embedded",
+        alias="ALE_ENCODER",
+        description="`embedded` (MiniLM) or a Hugging Face model name, with the extra `[transformers]`.",
     )
     auto_connect: Literal["free", "all", "off"] = Field(
         "free",

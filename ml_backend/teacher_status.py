@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import select
 
 from ale.errors import AleError, ConfigurationError
-from ale.io.encoder import MiniLMEncoder
+from ale.io.encoder import resolve_encoder
 from ml_backend.agreement import not_agreed
 from ml_backend.capabilities import recall
 from ml_backend.instructions import space_of
@@ -34,7 +34,7 @@ RUNS_LOOKED_AT = 50
 
 def named_teachers(settings: Settings) -> tuple[NamedTeacher, ...]:
     """The teachers of the settings, without anything heavy. Raises ConfigurationError."""
-    return resolve_teachers(settings, MiniLMEncoder(settings.encoder))
+    return resolve_teachers(settings, resolve_encoder(settings.encoder))
 
 
 def teachers_seen(settings: Settings, db: Database, connection: redis.Redis | None, row: Project) -> Json:

@@ -13,6 +13,7 @@ from rq import Worker
 from rq.serializers import JSONSerializer
 
 from ale.errors import ConfigurationError
+from ale.io.encoder import preloads
 from ml_backend.learning import build_learning
 from ml_backend.logs import configure_logging
 from ml_backend.marks import connect_redis
@@ -29,10 +30,9 @@ PRELOAD = (
     "cleanlab.filter",
     "cleanlab.rank",
     "sklearn.linear_model",
-    "torch",
-    "transformers",
+    "sklearn.cluster",
+    "sklearn.model_selection",
 )
-PRELOAD_DEEP = ("transformers.models.bert.modeling_bert", "sklearn.cluster", "sklearn.model_selection")
 
 NICE = 5
 """Training yields to the web process and to Label Studio on the same machine: people wait for those."""
@@ -96,7 +96,7 @@ class TimerProcess:
 
 def preload(*more: str) -> None:
     """Import what jobs need; what is not installed is named by the job that needs it."""
-    for name in (*PRELOAD, *PRELOAD_DEEP, *more):
+    for name in (*PRELOAD, *more):
         try:
             importlib.import_module(name)
         except ImportError as error:
@@ -112,7 +112,7 @@ def run_worker(settings: Settings) -> None:
         )
     paid = any(teacher.paid for teacher in build_learning(settings).teachers)
     os.nice(NICE)
-    preload(*(["openai"] if paid else []))
+    preload(*preloads(settings.encoder), *(["openai"] if paid else []))
     worker = RqWorker(settings)
     try:
         worker.work(logging_level="WARNING")

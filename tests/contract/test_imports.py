@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ale
+import ml_backend
 
 HOUSE = Path(ale.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
@@ -63,10 +64,17 @@ def test_disk_and_network_stand_in_io(path: Path) -> None:
         assert not [name for name in names if name.startswith("ale.io")]
 
 
-def test_learning_without_new_texts_needs_no_torch() -> None:
-    """Importing the engine, the tables and the encoder's module loads neither torch nor transformers."""
+@pytest.mark.parametrize("path", [*FILES, *sorted(Path(ml_backend.__file__).parent.rglob("*.py"))], ids=str)
+def test_one_file_imports_onnx_runtime(path: Path) -> None:
+    """The one that forbids it to report to its maker before it is imported."""
+    assert ("onnxruntime" in top(imports(path))) == (path == HOUSE / "io" / "onnx_runtime.py")
+
+
+def test_learning_without_new_texts_needs_no_encoder() -> None:
+    """Importing the engine, the tables and the encoder's module loads neither torch nor ONNX Runtime."""
     code = (
         "import sys, ale, ale.engine, ale.io.encoder, ale.io.embeddings, ale.strategies, ale.teachers\n"
-        "assert not {'torch', 'transformers', 'sklearn', 'cleanlab'} & set(sys.modules)"
+        "heavy = {'torch', 'transformers', 'onnx', 'onnxruntime', 'tokenizers', 'sklearn', 'cleanlab'}\n"
+        "assert not heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=HOUSE.parent)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ale.errors import NotEnoughLabels
-from ale.io.encoder import MiniLMEncoder
+from ale.io.encoder import resolve_encoder
 from ale.protocols import Encoder, Student, Teacher
 from ale.strategies import STRATEGIES
 from ale.students import STUDENTS
@@ -102,8 +102,7 @@ TEXTS = ["Please give me my money back.", "I forgot my password and cannot log i
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     """The real embedded encoder."""
-    pytest.importorskip("torch")
-    return MiniLMEncoder()
+    return resolve_encoder()
 
 
 @pytest.fixture(params=[name for name, factory in TEACHERS.items() if factory is not None])

