@@ -229,6 +229,12 @@ def _understood(call: Callable[[], Json]) -> Json:
                 f"{REFUSES} ({error}). Start Label Studio with "
                 "USE_DEFAULT_BANNED_SUBNETS=false and USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16,fe80::/10",
             ) from error
+        if "valid URL" in str(error):
+            raise LabelStudioRefused(
+                error.status,
+                f"Label Studio takes no webhook to the address in ALE_URL ({error}): its host must have a dot in "
+                "its name, or be localhost or an IP address",
+            ) from error
         raise
 
 

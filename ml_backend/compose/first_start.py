@@ -88,7 +88,7 @@ def provide(root: Path, given: Mapping[str, str]) -> list[str]:
         given.get("LABEL_STUDIO_API_KEY", "") or known["LABEL_STUDIO_USER_TOKEN"],
     )
     password = quote(known["ALE_POSTGRES_PASSWORD"], safe="")
-    _write(ale / "DATABASE_URL", f"postgresql://ale:{password}@postgres:5432/ale")
+    _write(ale / "DATABASE_URL", f"postgresql+psycopg://ale:{password}@postgres:5432/ale")
     return written
 
 

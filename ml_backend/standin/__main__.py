@@ -1,4 +1,4 @@
-"""`python -m ml_backend.standin`: a stand-in on loopback until Ctrl+C."""
+"""`python -m ml_backend.standin`: a stand-in, on loopback unless told otherwise, until Ctrl+C."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ml_backend.standin.server import StandIn
 
 
 def main(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 = any free one.")] = 8099,
     profile: Annotated[str, typer.Option(help=f"What it can do: {', '.join(PROFILES)}.")] = "full",
     latency_s: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.3,
@@ -28,7 +29,9 @@ def main(
         raise typer.BadParameter(str(UnknownName("profile", profile, list(PROFILES))))
     policy: Policy = KeywordPolicy() if recorded is None else RecordedPolicy(_answers(recorded, text, label))
     try:
-        started = StandIn(policy, profile=PROFILES[profile], latency_s=latency_s, port=port, stage_s=stage_s)
+        started = StandIn(
+            policy, profile=PROFILES[profile], latency_s=latency_s, host=host, port=port, stage_s=stage_s
+        )
     except OSError as error:
         typer.echo(f"stand-in: port {port} cannot be listened on: {error.strerror}; try --port 0", err=True)
         raise typer.Exit(2) from error

@@ -46,6 +46,7 @@ class StandIn(AbstractContextManager["StandIn"]):
         profile: Profile = FULL,
         script: Script | None = None,
         latency_s: float = 0.0,
+        host: str = "127.0.0.1",
         port: int = 0,
         models: Iterable[str] = DEFAULT_MODELS,
         stage_s: float = 0.0,
@@ -57,7 +58,7 @@ class StandIn(AbstractContextManager["StandIn"]):
         self.faults = faults or PathFaults()
         self.chat = ChatEndpoint(policy, profile, script or Script(), self.calls, self.models)
         self.routes = Routes(self.chat, self.calls, self.models, stage_s)
-        self._server = _Server(("127.0.0.1", port), self)
+        self._server = _Server((host, port), self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="stand-in")
         self._thread.start()
 
