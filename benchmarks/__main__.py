@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import parse_replies, prompt_tokens, publish_latency, teach_throughput, web_latency
+from benchmarks import encode, parse_replies, prompt_tokens, publish_latency, teach_throughput, web_latency
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "web_latency": web_latency.main,
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "parse_replies": parse_replies.main,
     "prompt_tokens": prompt_tokens.main,
     "teach_throughput": teach_throughput.main,
+    "encode": encode.main,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ale.errors import CheckpointError
 from ale.io.hugging_face import HuggingFaceEncoder
 from ale.io.minilm import MAX_TOKENS, MiniLMEncoder, embedded_folder
 from ale.types import Embeddings
@@ -122,3 +123,33 @@ def test_progress_counts_every_text(embedded: MiniLMEncoder) -> None:
 def test_the_stored_name_stays() -> None:
     """Vectors that were stored by an earlier version are the same vectors: they are not computed again."""
     assert (MiniLMEncoder.name, MiniLMEncoder.dimensions) == ("minilm-l6-6+3", 768)
+
+
+@pytest.mark.parametrize("damaged", ["model.safetensors", "tokenizer.json"])
+def test_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str) -> None:
+    """A package whose weights or tokenizer are missing or others says which file, and what to do."""
+    real = embedded_folder()
+    package = tmp_path / real.parent.name
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in {"model.safetensors", "tokenizer.json"} - {damaged}:
+        (package / "model" / name).symlink_to(real / name)
+    with pytest.raises(CheckpointError, match=f"no {damaged} .* reinstall"):
+        embedded_folder()
+    (package / "model" / damaged).write_bytes(b"something else")
+    with pytest.raises(CheckpointError, match=rf"{damaged} is not that .* reinstall"):
+        MiniLMEncoder().encode(["x"])
+
+
+def test_files_may_be_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Embeddings) -> None:
+    """Some package managers link into site-packages; the rows are the same."""
+    real = embedded_folder()
+    package = tmp_path / real.parent.name
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("model.safetensors", "tokenizer.json"):
+        (package / "model" / name).symlink_to(real / name)
+    assert embedded_folder().is_relative_to(tmp_path)
+    assert np.abs(MiniLMEncoder().encode(texts()[:2]) - rows[:2]).max() < 1e-5
