@@ -64,9 +64,9 @@ def first_pass(
     while True:
         check()
         row = projects.find(services.db, project.key) or project
-        answered, tasks = _progress(services, project.key)
-        over = answered >= tasks or row.full_publish_at is not None or bool(row.teacher_problem)
-        if row.version and (over or services.settings.teacher == "none"):
+        answered, tasks, unplaced = _progress(services, project.key)
+        heard = answered >= tasks or row.full_publish_at is not None or services.settings.teacher == "none"
+        if row.version and (row.teacher_problem or (heard and not unplaced)):
             return row
         problem = f" ({row.problem})" if row.problem else ""
         say(f"pre-annotating: {answered} of {tasks or '?'} texts{problem}")
@@ -75,12 +75,19 @@ def first_pass(
         time.sleep(POLL_S)
 
 
-def _progress(services: Services, project: str) -> tuple[int, int]:
-    """Distinct texts with a teacher's answer, and distinct texts."""
+def _progress(services: Services, project: str) -> tuple[int, int, int]:
+    """Distinct texts with a teacher's answer, distinct texts, and tasks that no published order holds."""
     with services.db.session() as session:
         texts = select(func.count(Task.text_hash.distinct())).where(Task.project == project)
         answered = texts.where(Task.text_hash.in_(select(Reply.text_hash)))
-        return int(session.scalar(answered) or 0), int(session.scalar(texts) or 0)
+        unplaced = select(func.count()).where(
+            Task.project == project, Task.text_hash.is_not(None), Task.placed_in.is_(None)
+        )
+        return (
+            int(session.scalar(answered) or 0),
+            int(session.scalar(texts) or 0),
+            int(session.scalar(unplaced) or 0),
+        )
 
 
 def _what_now(settings: Settings, project_id: int, user: str) -> str:
