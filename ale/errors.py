@@ -17,6 +17,9 @@ AleError
 │   ├── LabelStudioRefused   an HTTP error status; `status` holds it
 │   └── ProjectGone          the project does not exist (any more)
 ├── PublishError             predictions could not be published whole; nothing was put in force
+├── TrackingError            MLflow could not be told about a version; publishing goes on
+│   ├── TrackingUnreachable  no answer, or none of use: try again later
+│   └── TrackingRefused      MLflow answered no; `code` is its own word for why
 └── Superseded               a newer learn run has taken over; not a failure
 """
 
@@ -116,6 +119,22 @@ class ProjectGone(LabelStudioError):
 
 class PublishError(AleError):
     """Predictions could not be published whole; the version in force before stays in force."""
+
+
+class TrackingError(AleError):
+    """MLflow could not be told about a version; nothing else depends on it."""
+
+
+class TrackingUnreachable(TrackingError):
+    """MLflow gave no answer, or none of use: it is away, overloaded, or something else listens there."""
+
+
+class TrackingRefused(TrackingError):
+    """MLflow answered no. `code` is its own word for why, e.g. `RESOURCE_DOES_NOT_EXIST`."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Superseded(AleError):

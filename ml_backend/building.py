@@ -35,15 +35,17 @@ def build_version(
     kind: str,
     head: str,
     answers: int,
-    unique: str,
+    fence: int,
+    content: str,
 ) -> Version:
     """A version that is built and stored, in state `building`: nothing of it has reached Label Studio.
 
-    `unique` tells this learn run from all others; it goes into the name.
+    `content` is the hash of what it was learnt from. The name holds a part of that and of `fence`, the learn
+    run's number.
     """
     snapshot = write_snapshot(learning.snapshots / project.key, snapshot_rows(dataset))
-    content = hashlib.sha256(f"{project.key}:{snapshot}:{unique}".encode()).hexdigest()
-    number, name = version_name(db, client, project, content)
+    unique = hashlib.sha256(f"{project.key}:{snapshot}:{fence}:{content}".encode()).hexdigest()
+    number, name = version_name(db, client, project, unique)
     arrays, manifest = _checkpoint(dataset, learned)
     manifest |= {
         "kind": kind,
@@ -51,6 +53,8 @@ def build_version(
         "labels_fingerprint": space.labels_fingerprint,
         "project": project.key,
         "snapshot": snapshot,
+        "content_hash": content,
+        "batch": settings.batch,
         "recipe": learning.recipe,
         "metrics": learned.metrics,
         "reasons": learned.reasons,

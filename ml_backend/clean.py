@@ -70,8 +70,10 @@ def _due_rows(db: Database, client: LabelStudioClient, settings: Settings, proje
 
 def _discard_unfinished(db: Database, project: Project) -> None:
     """Versions of runs that died before the flip were never in force."""
+    since = versions.running_since(db, project.key)
     for version in versions.every(db, project.key):
-        if version.state not in {"building", "flipping"} or _running(db, project, version.created_at):
+        running = since is not None and since <= version.created_at
+        if version.state not in {"building", "flipping"} or running:
             continue
         if version.state == "building":
             versions.change(db, project.key, version.version, state="discarded")
@@ -79,12 +81,6 @@ def _discard_unfinished(db: Database, project: Project) -> None:
             versions.change(
                 db, project.key, version.version, state="superseded", superseded_at=datetime.now(UTC)
             )
-
-
-def _running(db: Database, project: Project, since: datetime) -> bool:
-    return any(
-        run.outcome == "running" and run.started_at <= since for run in versions.runs(db, project.key, 1)
-    )
 
 
 def _due_versions(db: Database, settings: Settings, project: Project) -> set[str]:

@@ -20,7 +20,18 @@ from ml_backend.learn import LearnRun
 from ml_backend.learning import build_learning
 from ml_backend.lock import single_flight
 from ml_backend.marks import connect_redis
-from ml_backend.queues import CLEAN, LEARN, TEACH, end_chain, enqueue_chain, queue
+from ml_backend.mirroring import mirror_step
+from ml_backend.queues import (
+    CLEAN,
+    EVERY_PROJECT,
+    LEARN,
+    MIRROR,
+    TEACH,
+    end_chain,
+    enqueue_chain,
+    pause_chain,
+    queue,
+)
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.review_flags import SHOWN_PER_RUN
 from ml_backend.runs import recorded
@@ -107,6 +118,8 @@ def _learn(services: Services, connection: redis.Redis, row: Project, *, force: 
     if run.teach_more or batches.are_open(services.db, row.key):
         enqueue_chain(connection, TEACH, row.key)
     enqueue_chain(connection, CLEAN, row.key)
+    if services.settings.mlflow_address:
+        enqueue_chain(connection, MIRROR, EVERY_PROJECT)
     return outcome
 
 
@@ -163,6 +176,28 @@ def clean_project(project: str, listed: Sequence[int] = ()) -> str:
     else:
         end_chain(connection, CLEAN, project)
     return f"{len(left)} rows listed for the next step"
+
+
+def mirror_versions(_everything: str) -> str:
+    """One step of telling MLflow about the versions that it lacks; comes back until it lacks none."""
+    services, connection = _open()
+    if not services.settings.mlflow_address:
+        return "off"
+    with single_flight(connection, EVERY_PROJECT, MIRROR) as mine:
+        if not mine:
+            return "busy"
+        try:
+            left = mirror_step(services, wanted_elsewhere=lambda: queue(LEARN, connection).count > 0)
+        except AleError as error:
+            logger.warning("mirror: %s: %s", type(error).__name__, error)
+            services.marks.count(f"mirror:failed:{type(error).__name__}")
+            pause_chain(connection, MIRROR, EVERY_PROJECT, services.settings.reconcile_s)
+            return "failed"
+    if left:
+        enqueue_chain(connection, MIRROR, EVERY_PROJECT, next_step=True)
+    else:
+        end_chain(connection, MIRROR, EVERY_PROJECT)
+    return "more is left" if left else "all is told"
 
 
 def same_project(client: LabelStudioClient, key: ProjectKey) -> Json:

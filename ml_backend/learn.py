@@ -264,7 +264,8 @@ class LearnRun:
                 kind=kind,
                 head=head,
                 answers=self.counts.get("teacher_answers", 0),
-                unique=f"{self.fence}:{content}",
+                fence=self.fence,
+                content=content,
             )
         self.counts |= {
             "version": version.version,

@@ -50,6 +50,12 @@ class _Page(Collector):
             part, _, outcome = name.partition(":")
             events.add_metric([part, outcome], n)
         yield events
+        if status["mirror"] and status["mirror"]["waiting"] is not None:
+            yield GaugeMetricFamily(
+                "ale_mirror_waiting",
+                "Versions that were in force and that MLflow lacks.",
+                value=float(status["mirror"]["waiting"]),
+            )
         yield from self._projects(status["projects"])
 
     def _projects(self, projects: list[dict[str, Any]]) -> Iterator[Metric]:

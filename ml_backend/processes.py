@@ -9,6 +9,7 @@ from ml_backend.learning import build_learning
 from ml_backend.redis_server import ensure_redis
 from ml_backend.settings import Settings, load_settings
 from ml_backend.supervisor import Child, Supervisor
+from ml_backend.tracking.opening import check_installed
 
 WEB_THREADS = 8
 MAX_BODY = 64 * 1024 * 1024
@@ -45,6 +46,7 @@ def serve() -> None:
 def work() -> None:
     """Run the worker until it is told to stop."""
     settings = load_settings()
+    check_installed(settings)  # a mirror that silently never came would be missed too late
     if settings.redis_url:
         from ml_backend.worker import run_worker
 

@@ -13,11 +13,17 @@ from rq import Queue, Retry
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
-LEARN, TEACH, CLEAN = "ale-learn", "ale-teach", "ale-clean"
-ALL = (LEARN, TEACH, CLEAN)
-"""In the order in which a worker empties them: people wait for learn, nobody waits for clean."""
+LEARN, TEACH, CLEAN, MIRROR = "ale-learn", "ale-teach", "ale-clean", "ale-mirror"
+ALL = (LEARN, TEACH, CLEAN, MIRROR)
+"""In the order in which a worker empties them: people wait for learn, nobody waits for clean and mirror."""
 
-STEPS = {TEACH: "ml_backend.jobs.teach_project", CLEAN: "ml_backend.jobs.clean_project"}
+STEPS = {
+    TEACH: "ml_backend.jobs.teach_project",
+    CLEAN: "ml_backend.jobs.clean_project",
+    MIRROR: "ml_backend.jobs.mirror_versions",
+}
+EVERY_PROJECT = "every-project"
+"""Stands for a project where one chain serves all of them, so that an MLflow that hangs is met once."""
 
 LEARN_TIMEOUT_S = 3_600
 STEP_TIMEOUT_S = 900
@@ -50,7 +56,7 @@ def learn_waits(connection: redis.Redis, project: str) -> bool:
 def enqueue_chain(
     connection: redis.Redis, name: str, project: str, *, next_step: bool = False, args: Sequence[object] = ()
 ) -> bool:
-    """A step of a long piece of background work (TEACH, CLEAN); False when such a chain is alive already.
+    """A step of a long piece of background work (TEACH, CLEAN, MIRROR); False when such a chain is alive already.
 
     Each step queues the next, so that a learn run never waits behind more than one step. The token says that
     the chain is alive; one that was killed loses it after `CHAIN_TTL_S`, and the next learn run starts another.
@@ -63,6 +69,11 @@ def enqueue_chain(
 def end_chain(connection: redis.Redis, name: str, project: str) -> None:
     """The work is done: the next chain may start at once."""
     connection.delete(_token(name, project))
+
+
+def pause_chain(connection: redis.Redis, name: str, project: str, seconds: float) -> None:
+    """The work cannot go on: no other chain starts before so many seconds are over."""
+    connection.set(_token(name, project), 1, px=max(1, int(seconds * 1000)))
 
 
 def _token(name: str, project: str) -> str:

@@ -38,6 +38,8 @@ def show_status(console: Console, overview: Json) -> None:
     console.print(f"Redis: {overview['redis']}")
     if overview["problem"]:
         console.print(f"[red]settings: {escape(overview['problem'])}[/]")
+    if overview["mirror"]:
+        console.print(_mirror_line(overview["mirror"]))
     if not overview["projects"]:
         console.print("No project yet. Connect one: [bold]ale connect PROJECT_ID[/]")
     for entry in overview["projects"]:
@@ -47,6 +49,12 @@ def show_status(console: Console, overview: Json) -> None:
     if overview["events"]:
         counts = "  ".join(f"{name} {n}" for name, n in overview["events"].items())
         console.print(f"[dim]Events: {escape(counts)}[/]")
+
+
+def _mirror_line(mirror: Json) -> str:
+    waiting = "?" if mirror["waiting"] is None else mirror["waiting"]
+    line = f"MLflow: {escape(mirror['address'])}, versions that wait for it: {waiting}"
+    return f"{line}; [red]{escape(mirror['problem'])}[/]" if mirror["problem"] else line
 
 
 def _project_table(entry: Json) -> Table:

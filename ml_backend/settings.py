@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from functools import cached_property
@@ -16,6 +17,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ale.errors import ConfigurationError, UnknownName
 from ale.io.chat import DEFAULT_MODEL
+
+_USERINFO = re.compile(r"^(https?://)[^/?#]*@")
+"""User and password in an address."""
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
@@ -207,6 +211,11 @@ class Settings(BaseSettings):
         alias="ALE_SECRETS_DIR",
         description="Folder with one file per variable of this table, for those that are not set.",
     )
+    mlflow_tracking_uri: SecretStr = Field(
+        SecretStr(""),
+        alias="MLFLOW_TRACKING_URI",
+        description="MLflow server that mirrors every version in force, or `sqlite:////…/mlflow.db`; empty: off.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="ALE_LOG_LEVEL", description="Log level."
     )
@@ -227,6 +236,27 @@ class Settings(BaseSettings):
         if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _is_mlflow(cls, value: SecretStr) -> SecretStr:
+        given = value.get_secret_value()
+        if not given:
+            return value
+        try:
+            parts = urlsplit(given)
+            served = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            served = False
+        # MLflow itself no longer writes to plain folders.
+        if not served and not re.fullmatch(r"sqlite:////[^?#]+", given):
+            raise ValueError("must be an http:// or https:// address, or sqlite:////absolute/path/mlflow.db")
+        return SecretStr(given.rstrip("/"))
+
+    @property
+    def mlflow_address(self) -> str:
+        """MLFLOW_TRACKING_URI without user and password, fit to be shown; empty: nothing is mirrored."""
+        return _USERINFO.sub(r"\1", self.mlflow_tracking_uri.get_secret_value())
 
     @property
     def browser_url(self) -> str:
@@ -308,4 +338,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _shown(item: Any) -> str:
     name = str(item["loc"][0]) if item["loc"] else ""
-    return "***" if any(word in name for word in ("PASS", "KEY", "SECRET")) else repr(item.get("input"))
+    if any(word in name for word in ("PASS", "KEY", "SECRET")):
+        return "***"
+    value = repr(item.get("input"))
+    # An address may hold a password, and one that is wrong may hold it anywhere before the host.
+    return re.sub(r"^'.*@", "'***@", value) if name.endswith(("_URL", "_URI")) else value

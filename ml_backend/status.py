@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ale.errors import ConfigurationError
 from ale.io.chat.prices import load_prices
+from ml_backend.mirroring import mirror_seen
 from ml_backend.settings import Settings
 from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
 from ml_backend.teacher_status import named_teachers, teachers_seen
@@ -38,6 +39,9 @@ def overview(services: Services) -> Json:
     return {
         "redis": "ok" if reachable else "unreachable",
         "problem": problem_of(services.settings),
+        "mirror": mirror_seen(
+            services.settings, services.db, services.marks.connection if reachable else None
+        ),
         "projects": entries,
         "events": dict(sorted(events.items())),
     }

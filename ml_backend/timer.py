@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ml_backend.logs import configure_logging
 from ml_backend.marks import Marks, connect_redis
-from ml_backend.queues import ALL, enqueue_learn, learn_waits
+from ml_backend.queues import ALL, EVERY_PROJECT, MIRROR, enqueue_chain, enqueue_learn, learn_waits
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings, load_settings
 from ml_backend.store import projects
@@ -53,9 +53,11 @@ class Timer:
         return handed
 
     def reconcile(self) -> None:
-        """Mark every project as changed, and give jobs of dead workers back to their queues."""
+        """Mark every project as changed, see what MLflow lacks, give jobs of dead workers back to their queues."""
         for row in projects.every(self._db, "connected", "wished", server=self._settings.label_studio_url):
             self._marks.mark(row.key)
+        if self._settings.mlflow_address:
+            enqueue_chain(self._redis, MIRROR, EVERY_PROJECT)
         for name in ALL:
             StartedJobRegistry(name, connection=self._redis, serializer=JSONSerializer).cleanup()
         self._reconciled = time.monotonic()

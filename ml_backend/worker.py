@@ -20,6 +20,7 @@ from ml_backend.marks import connect_redis
 from ml_backend.queues import ALL, queue
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings
+from ml_backend.tracking.opening import check_installed, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +111,16 @@ def run_worker(settings: Settings) -> None:
         raise ConfigurationError(
             "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
         )
+    check_installed(settings)
     paid = any(teacher.paid for teacher in build_learning(settings).teachers)
     os.nice(NICE)
-    preload(*preloads(settings.encoder), *(["openai"] if paid else []))
+    if settings.mlflow_address:
+        prepare(settings)
+    preload(
+        *preloads(settings.encoder),
+        *(["openai"] if paid else []),
+        *(["mlflow.tracking"] if settings.mlflow_address else []),
+    )
     worker = RqWorker(settings)
     try:
         worker.work(logging_level="WARNING")

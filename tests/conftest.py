@@ -81,6 +81,7 @@ def make_settings(home: Path, redis_url: str, **overrides: object) -> Settings:
         "openai_base_url": "",
         "azure_endpoint": "",
         "azure_api_key": "",
+        "mlflow_tracking_uri": "",
         **overrides,
     }
     return load_settings(**values)

@@ -76,6 +76,12 @@ def load_checkpoint(
     return _read(fs, _folder(root, project_key, version), version)
 
 
+def read_manifest(root_url: str, project_key: str, version: str) -> dict[str, Any]:
+    """The manifest of a version, without its arrays; CheckpointError when missing or damaged."""
+    fs, root = _open(root_url)
+    return _manifest(fs, _folder(root, project_key, version), version)
+
+
 def list_versions(root_url: str, project_key: str) -> list[str]:
     """Complete versions, oldest first (by the manifest's created_at, then by name)."""
     fs, root = _open(root_url)
@@ -136,7 +142,7 @@ def _place(folder: Path, files: Mapping[str, bytes]) -> None:
         os.close(directory)
 
 
-def _read(fs: Any, folder: str, version: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _manifest(fs: Any, folder: str, version: str) -> dict[str, Any]:
     try:
         manifest = json.loads(fs.cat_file(f"{folder}/{_MANIFEST}"))
     except FileNotFoundError as error:
@@ -145,6 +151,11 @@ def _read(fs: Any, folder: str, version: str) -> tuple[dict[str, NDArray[Any]], 
         raise CheckpointError(f"the manifest of checkpoint {version} is damaged") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise CheckpointError(f"checkpoint {version} is of another format than {FORMAT}")
+    return manifest
+
+
+def _read(fs: Any, folder: str, version: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    manifest = _manifest(fs, folder, version)
     try:
         payload = fs.cat_file(f"{folder}/{_ARRAYS}")
     except FileNotFoundError as error:

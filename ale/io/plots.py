@@ -18,7 +18,14 @@ class Line:
     spread: Sequence[float]
 
 
-def draw_curves(path: Path, title: str, lines: Mapping[str, Line], marks: Mapping[str, float]) -> None:
+def draw_curves(
+    path: Path,
+    title: str,
+    lines: Mapping[str, Line],
+    marks: Mapping[str, float],
+    *,
+    measured: str = "accuracy on the test split",
+) -> None:
     """Writes the picture; `marks` are horizontal lines by name. The ending of `path` tells the format."""
     try:
         import matplotlib as mpl
@@ -37,7 +44,7 @@ def draw_curves(path: Path, title: str, lines: Mapping[str, Line], marks: Mappin
         for name, height in marks.items():
             axes.axhline(height, linestyle="--", linewidth=0.8, color="0.4")
             axes.annotate(name, (0.01, height), xycoords=("axes fraction", "data"), va="bottom")
-        axes.set(title=title, xlabel="human labels", ylabel="accuracy on the test split")
+        axes.set(title=title, xlabel="human labels", ylabel=measured)
         axes.set_xscale("symlog", linthresh=10)
         axes.set_xlim(left=0)
         ticks = sorted({x for line in lines.values() for x in line.x})

@@ -32,7 +32,7 @@ def write_snapshot(folder: Path | str, rows: Iterable[SnapshotRow]) -> str:
         json.dumps(asdict(row), sort_keys=True, ensure_ascii=True).encode() + b"\n" for row in rows
     )
     name = hashlib.sha256(payload).hexdigest()[:12]
-    path = _path(folder, name)
+    path = snapshot_file(folder, name)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
@@ -46,7 +46,7 @@ def write_snapshot(folder: Path | str, rows: Iterable[SnapshotRow]) -> str:
 
 def read_snapshot(folder: Path | str, name: str) -> Iterator[SnapshotRow]:
     """The rows of a snapshot; CheckpointError when it is missing or not what its id says."""
-    path = _path(folder, name)
+    path = snapshot_file(folder, name)
     try:
         payload = gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
@@ -58,7 +58,8 @@ def read_snapshot(folder: Path | str, name: str) -> Iterator[SnapshotRow]:
     return (SnapshotRow(**json.loads(line)) for line in payload.splitlines())
 
 
-def _path(folder: Path | str, name: str) -> Path:
+def snapshot_file(folder: Path | str, name: str) -> Path:
+    """Where a snapshot lies, whether or not it is there: gzipped JSON, a line per label."""
     if not re.fullmatch(r"[0-9a-f]{12}", name):
         raise CheckpointError(f"{name!r} is not the id of a snapshot")
     return Path(folder) / f"{name}.jsonl.gz"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ml_backend.doctor.compose import in_compose
 from ml_backend.doctor.findings import Finding, broken
+from ml_backend.doctor.mirror import mlflow
 from ml_backend.doctor.own import checkpoints, database, encoder, redis_and_worker, web_process
 from ml_backend.doctor.studio import label_studio, project_findings
 from ml_backend.doctor.teachers import project_teacher, teachers
@@ -32,6 +33,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from redis_and_worker(settings)
     yield from teachers(settings)
     yield from web_process(settings)
+    yield from mlflow(settings)
     client = yield from label_studio(settings)
     if db is None or client is None:
         return

@@ -108,6 +108,19 @@ def end_run(db: Database, run_id: int, **values: object) -> None:
         )
 
 
+def running_since(db: Database, project: str) -> datetime | None:
+    """When the learn run began that is on its way, as far as anybody wrote down; None without one."""
+    return next((run.started_at for run in runs(db, project, 1) if run.outcome == "running"), None)
+
+
+def run_of(db: Database, project: str, version: str) -> Run | None:
+    """The learn run that made a version; None when it is still running or too old to be on record."""
+    with db.session() as session:
+        return session.scalars(
+            select(Run).where(Run.project == project, Run.version == version).order_by(Run.run_id).limit(1)
+        ).first()
+
+
 def runs(db: Database, project: str, limit: int = 20) -> Sequence[Run]:
     """The last runs, newest first."""
     with db.session() as session:

@@ -12,6 +12,15 @@ from ml_backend.wiring import Services
 from tests.integration.teaching import stand_in
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server; skips where only MLflow's client is installed."""
+    from tests.integration.mirroring import server  # MLflow takes seconds to import
+
+    with server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
 @pytest.fixture
 def db(services: Services) -> Database:
     """The database of the settings."""

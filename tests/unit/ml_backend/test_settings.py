@@ -38,6 +38,10 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("ALE_BUDGET_TOKENS", "1.5", "valid integer"),
         ("ALE_LLM_CONCURRENCY", "0", "greater than or equal to 1"),
         ("OPENAI_BASE_URL", "localhost:8000", "http:// or https://"),
+        ("MLFLOW_TRACKING_URI", "file:///mlruns", "sqlite:////absolute/path/mlflow.db"),
+        ("MLFLOW_TRACKING_URI", "./mlruns", "http:// or https://"),
+        ("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db", "sqlite:////absolute/path/mlflow.db"),
+        ("MLFLOW_TRACKING_URI", "http://mlflow:port", "http:// or https://"),
     ],
 )
 def test_a_wrong_value_names_variable_value_and_what_is_valid(
@@ -68,6 +72,21 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load_settings()
     assert "hush-hush" not in str(raised.value)
+
+
+def test_a_password_in_mlflows_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by the settings, nor where the address is shown, nor in an error about it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:hush-hush@mlflow.test:5000/base/")
+    settings = load_settings()
+    assert "hush-hush" not in repr(settings)
+    assert settings.mlflow_address == "https://mlflow.test:5000/base"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////data/a@b/mlflow.db")
+    assert load_settings().mlflow_address == "sqlite:////data/a@b/mlflow.db"
+    for wrong in ("htp://ann:hush-hush@mlflow.test", "ann:hush/hush-hush@mlflow.test"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", wrong)
+        with pytest.raises(ConfigurationError, match=r"mlflow\.test") as raised:
+            load_settings()
+        assert "hush-hush" not in str(raised.value)
 
 
 def test_empty_variables_are_unset_ones(monkeypatch: pytest.MonkeyPatch) -> None:
