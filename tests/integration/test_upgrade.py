@@ -209,18 +209,19 @@ def test_two_processes_at_once_do_no_harm(old: Engine, database_url: str) -> Non
 
 
 def test_a_start_with_nothing_to_do_writes_nothing_and_needs_no_alembic(tmp_path: Path) -> None:
-    """It even works where nothing can be written."""
+    """It does not even wait for somebody who writes just then."""
     url = f"sqlite:///{tmp_path / 'ale.db'}"
-    Database(url).dispose()
+    writer = Database(url)
     code = (
         "import sys\n"
         "from ml_backend.store.database import Database\n"
         "Database(sys.argv[1]).dispose()\n"
         "assert 'alembic' not in sys.modules\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", code, f"{url}?mode=ro&uri=true".replace("///", "///file:")], check=True
-    )
+    with writer.engine.begin() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        subprocess.run([sys.executable, "-c", code, url], check=True)
+    writer.dispose()
 
 
 def test_the_known_revisions_are_the_files() -> None:
