@@ -11,6 +11,7 @@ AleError
 │   └── TeacherUnavailable   the teacher cannot answer now; `reason` is a stable word
 │       ├── TeacherRefused   asking again is useless until a person changes something: key, quota, model
 │       └── BudgetReached    the project's budget has no room for the next call
+├── DatabaseUnreachable      the database server does not answer; trying again later may help
 ├── CheckpointError          a checkpoint is missing, damaged or of another format
 ├── LabelStudioError         Label Studio refused or could not be reached
 │   ├── LabelStudioUnreachable
@@ -91,6 +92,10 @@ class TeacherRefused(TeacherUnavailable):
 
 class BudgetReached(TeacherUnavailable):
     """The project's budget has no room for the next call; raised before the call is made."""
+
+
+class DatabaseUnreachable(AleError):
+    """The database server does not answer (yet), or lets us not in; trying again later may help."""
 
 
 class CheckpointError(AleError):

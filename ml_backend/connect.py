@@ -161,6 +161,15 @@ def webhook_values(settings: Settings, key: ProjectKey, url: str) -> Json:
     }
 
 
+def refused_address(settings: Settings, client: LabelStudioClient, key: ProjectKey, hook: int) -> str:
+    """Why Label Studio would call no such address as ours: our webhook is saved once more as it is. Empty: it would."""
+    try:
+        _understood(lambda: client.save_webhook(webhook_values(settings, key, settings.url), hook))
+    except LabelStudioRefused as error:
+        return str(error)
+    return ""
+
+
 def _ensure_webhook(
     settings: Settings, client: LabelStudioClient, key: ProjectKey, url: str, steps: list[str]
 ) -> int:

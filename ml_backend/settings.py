@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     port: int = Field(9090, alias="ALE_PORT", ge=1, le=65535, description="Port to listen on.")
     redis_url: str = Field("", alias="REDIS_URL", description="Redis; empty: ALE starts one of its own.")
     database_url: str = Field(
-        "", alias="DATABASE_URL", description="SQLAlchemy URL; empty: a SQLite file in `ALE_HOME`."
+        "",
+        alias="DATABASE_URL",
+        description="Postgres (`postgresql://USER:PASSWORD@HOST/NAME`, with the extra `[postgres]`) or another SQLAlchemy URL; empty: a SQLite file in `ALE_HOME`.",
     )
     model_dir: str = Field(
         "", alias="MODEL_DIR", description="Folder for checkpoints; empty: `ALE_HOME/models`."

@@ -17,6 +17,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
+from ale.errors import AleError
 from ml_backend.logs import configure_logging
 from ml_backend.marks import Marks, connect_redis
 from ml_backend.queues import ALL, EVERY_PROJECT, MIRROR, enqueue_chain, enqueue_learn, learn_waits
@@ -80,7 +81,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     connection = connect_redis(resolve_redis_url(settings))
-    Timer(settings, Database(settings.database), connection).run(stop, parent=os.getppid())
+    try:
+        db = Database(settings.database)
+    except AleError as error:  # the worker starts us again
+        raise SystemExit(f"ale: {error}") from error
+    Timer(settings, db, connection).run(stop, parent=os.getppid())
 
 
 if __name__ == "__main__":

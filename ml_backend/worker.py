@@ -20,6 +20,7 @@ from ml_backend.marks import connect_redis
 from ml_backend.queues import ALL, queue
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings
+from ml_backend.store.database import Database
 from ml_backend.tracking.opening import check_installed, prepare
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def preload(*more: str) -> None:
 
 
 def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM: the running job is finished first. Checks all names before the first job."""
+    """Work until SIGTERM: the running job is finished first. Checks all names, and opens the database, before the first job."""
     configure_logging(settings.log_level)
     if not settings.label_studio_api_key.get_secret_value():
         raise ConfigurationError(
@@ -113,6 +114,8 @@ def run_worker(settings: Settings) -> None:
         )
     check_installed(settings)
     paid = any(teacher.paid for teacher in build_learning(settings).teachers)
+    # Jobs open their own. One that is not there yet stops the start: a worker without it could only fail its jobs.
+    Database(settings.database).dispose()
     os.nice(NICE)
     if settings.mlflow_address:
         prepare(settings)

@@ -16,11 +16,12 @@ from ml_backend.redis_server import answers, find_redis_server
 from ml_backend.settings import Settings, load_settings
 from ml_backend.wiring import Services, build_services
 from tests.e2e.fixtures import ale, label_studio, label_studio_program, new_loop
+from tests.integration.postgres import database_url, postgres
 
 # These need a running compose stack: `.ci/docker` starts one and names it. Elsewhere they are not part of the suite.
 collect_ignore = [] if os.environ.get("ALE_TEST_COMPOSE") else ["compose"]
 
-__all__ = ["ale", "label_studio", "label_studio_program", "new_loop"]
+__all__ = ["ale", "database_url", "label_studio", "label_studio_program", "new_loop", "postgres"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import redis
 from rq import Worker
 from sqlalchemy import text
 
-from ale.errors import AleError, ConfigurationError, MissingExtra, UnknownName
+from ale.errors import AleError, ConfigurationError, DatabaseUnreachable, MissingExtra, UnknownName
 from ale.io.encoder import EMBEDDED
 from ale.io.minilm import check_embedded
 from ml_backend.doctor.findings import Finding, broken, works
@@ -60,6 +60,9 @@ def database(settings: Settings) -> Generator[Finding, None, Database | None]:
         db = Database(settings.database)
         with db.session() as session:
             session.execute(text("SELECT 1"))
+    except DatabaseUnreachable as error:
+        yield broken("database", str(error), "start it, or set DATABASE_URL to one that runs")
+        return None
     except AleError as error:
         yield broken(
             "database", str(error), "set DATABASE_URL or ALE_HOME to a place that this user may write"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ale.errors import AleError
 from ml_backend.auth import WEBHOOK_HEADER
-from ml_backend.connect import REFUSES, SAMPLING, is_our_hook, is_ours
+from ml_backend.connect import REFUSES, SAMPLING, is_our_hook, is_ours, refused_address
 from ml_backend.controls import find_control
 from ml_backend.doctor.findings import Finding, broken, works
 from ml_backend.label_studio import Json, LabelStudioClient
@@ -102,6 +102,8 @@ def _way_to_us(
     if state == "Connected":
         yield works("Label Studio to ALE", f"{ours[0]['url']} is connected")
         return
+    if not why and row.webhook_id is not None:  # Label Studio does not say that its own guard stopped it
+        why = refused_address(settings, client, projects.key_of(row), row.webhook_id)
     if "reserved network address" in why:
         fix = f"start Label Studio with {SUBNETS}"
     elif "401" in why or "Unauthorized" in why:

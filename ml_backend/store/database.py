@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from ale.errors import ConfigurationError
+from ale.errors import ConfigurationError, DatabaseUnreachable, MissingExtra
+from ml_backend.store.address import POSTGRES, read_address, shown
 from ml_backend.store.upgrade import upgrade
 
 
 class Database:
-    """Hands out sessions; one per process. Safe over several processes (SQLite runs in WAL mode)."""
+    """Hands out sessions; one per process. Safe over several processes (SQLite runs in WAL mode).
+
+    Raises ConfigurationError for an address or tables that are not ours to use, DatabaseUnreachable where a
+    server does not answer (yet).
+    """
 
     def __init__(self, url: str) -> None:
         self.engine = _open(url)
@@ -36,30 +41,32 @@ class Database:
 
 
 def _open(url: str) -> Engine:
+    address = read_address(url)
+    sqlite = address.get_backend_name() == "sqlite"
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigurationError(
-            f"DATABASE_URL is no SQLAlchemy address: {error}; e.g. sqlite:////data/ale.db"
-        ) from error
-    sqlite = parsed.get_backend_name() == "sqlite"
-    try:
-        if sqlite and parsed.database:
+        if sqlite and address.database:
             # It holds the project's texts: nobody else's business.
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(parsed, pool_pre_ping=not sqlite)
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Neither may an error's message quote them.
+        engine = create_engine(address, pool_pre_ping=not sqlite, hide_parameters=True)
         if sqlite:
             event.listen(engine, "connect", _tune_sqlite)
-        upgrade(engine)
+        with ExitStack() as unless_it_opens:
+            unless_it_opens.callback(engine.dispose)
+            upgrade(engine)
+            unless_it_opens.pop_all()
     except ImportError as error:
-        driver = parsed.get_driver_name() if sqlite else parsed.drivername
+        if address.drivername == POSTGRES:
+            raise MissingExtra(f"DATABASE_URL {shown(address)}", "postgres") from error
+        driver = address.get_driver_name() if sqlite else address.drivername
         raise ConfigurationError(
             f"DATABASE_URL asks for {driver}, whose package {error.name} is not installed: pip install {error.name}"
         ) from error
     except (OSError, SQLAlchemyError) as error:
-        shown = parsed.render_as_string(hide_password=True)
-        cause = getattr(error, "orig", None) or error
-        raise ConfigurationError(f"DATABASE_URL {shown} cannot be opened: {cause}") from error
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        if not sqlite and isinstance(error, OperationalError):
+            raise DatabaseUnreachable(f"the database {shown(address)} cannot be reached: {cause}") from error
+        raise ConfigurationError(f"DATABASE_URL {shown(address)} cannot be opened: {cause}") from error
     return engine
 
 

@@ -127,7 +127,8 @@ def _keep(
                 "completion_tokens": answer.usage.completion,
                 "usd": usd(answer.usage),
             }
-            for text, answer in answers.items()
+            # In one order: two workers that bring the same texts would else wait for each other, on Postgres.
+            for text, answer in sorted(answers.items())
             if text not in known
         ]
         if rows:

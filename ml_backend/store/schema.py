@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import Double, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ml_backend.store.columns import Base
@@ -32,21 +32,11 @@ __all__ = [
     "Reservation",
     "ReviewFlag",
     "Run",
-    "Schema",
     "Spend",
     "Task",
     "TunedModel",
     "Version",
 ]
-
-
-class Schema(Base):
-    """One row: the number of the schema that the database has; `store/upgrade.py` reads and writes it."""
-
-    __tablename__ = "schema_number"
-
-    only: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    number: Mapped[int] = mapped_column(Integer)
 
 
 class Project(Base):
@@ -128,7 +118,7 @@ class Annotation(Base):
     """Made from a prediction in bulk, with nobody looking: not a human label."""
     created_at: Mapped[str] = mapped_column(String(40), default="")
     updated_at: Mapped[str] = mapped_column(String(40), default="")
-    lead_time: Mapped[float | None]
+    lead_time: Mapped[float | None] = mapped_column(Double)
     """Seconds the annotator took; kept from the first sight, since a reviewer's Update replaces it."""
     parent_prediction: Mapped[int | None]
     origin: Mapped[str] = mapped_column(String(24), default="")

@@ -1,64 +1,109 @@
-"""Older databases get the columns that came later. Tables and columns are only ever added, never changed.
+"""Brings a database to the tables of `schema.py`, by the steps in `migrations/`.
 
-A new column has to be nullable or to have a `server_default`, so that rows which are there already get a value.
+Every process does so when it opens the database. Almost always there is nothing to do: that is seen from one
+table, without a write and without importing Alembic, which takes as long as all the rest of opening.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Table, insert, inspect, select, text, update
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import Engine
-from sqlalchemy.schema import CreateColumn
 
 from ale.errors import ConfigurationError
-from ml_backend.store.schema import Base, Schema
+from ml_backend.store import earlier
 
-NUMBER = 7
-"""Goes up by one whenever a table or a column is added. 1 had no number yet."""
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+logger = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+REVISIONS = ("0001", "0002")
+"""The steps that this ALE knows, the newest last; a test holds them against the files."""
+
+HEAD = REVISIONS[-1]
 
 ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(541200300)"}
 """Web process and worker start together: whoever comes second waits here, and then finds all done."""
 
 
-def upgrade(engine: Engine) -> None:
-    """Make the database's tables those of `schema.py`; writes nothing when they are so already.
+def upgrade(engine: Engine, to: str = HEAD) -> None:
+    """Make the database's tables those of a revision, all or nothing; writes nothing when they are so already.
 
-    Raises ConfigurationError for a database that a newer ALE has written.
+    Raises ConfigurationError, and changes nothing, for a database that a newer ALE has written and for one
+    from before there were numbers.
     """
     with engine.connect() as connection:
-        if _number(connection) == NUMBER:
+        if _revision(connection) == to:
             return
-    with engine.begin() as connection:
-        if engine.dialect.name in ALONE:
-            connection.exec_driver_sql(ALONE[engine.dialect.name])
-        if _number(connection) == NUMBER:
-            return
-        Base.metadata.create_all(connection)
-        for table in Base.metadata.sorted_tables:
-            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in there:
-                    _add(connection, table, column)
-        if not connection.execute(update(Schema).values(number=NUMBER)).rowcount:
-            connection.execute(insert(Schema).values(only=1, number=NUMBER))
+    with _alone(engine) as connection:
+        revision = _revision(connection)
+        if revision is None and earlier.may_be_taken_over(connection):
+            _run("stamp", connection, earlier.REVISION)
+            revision = earlier.REVISION
+        if revision != to:
+            _run("upgrade", connection, to)
+            logger.info("the database's tables went from revision %s to %s", revision or "none", to)
 
 
-def _number(connection: Connection) -> int:
-    """The schema's number, 0 where none was ever written; raises ConfigurationError when we do not know it."""
-    there = inspect(connection).has_table(Schema.__tablename__)
-    number = int(connection.scalar(select(Schema.number)) or 0) if there else 0
-    if number > NUMBER:
-        raise ConfigurationError(
-            f"the database was written by a newer ALE: its schema is number {number}, this one knows {NUMBER}; "
-            "install that version again, or name another DATABASE_URL"
-        )
-    return number
+def _revision(connection: Connection) -> str | None:
+    """The revision that the database has, None where Alembic never was; raises for one that we do not know."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    unknown = [revision for revision in found if revision not in REVISIONS]
+    if unknown:
+        raise earlier.newer(", ".join(unknown), HEAD)
+    return max(found, default=None)
 
 
-def _add(connection: Connection, table: Table, column: Column[object]) -> None:
-    if not column.nullable and column.server_default is None:
-        raise ConfigurationError(
-            f"column {table.name}.{column.name} cannot be added to a table with rows: it has no server_default"
-        )
-    definition = CreateColumn(column).compile(dialect=connection.dialect)
-    name = connection.dialect.identifier_preparer.format_table(table)
-    connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """A transaction that no other start of ALE has at the same time."""
+    sqlite = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        if sqlite:
+            # A step that builds a table anew drops the old one, and would take with it the rows that refer to
+            # it. The switch works only outside a transaction; Python's driver has begun none yet.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            connection.commit()
+        try:
+            with connection.begin():
+                if engine.dialect.name in ALONE:
+                    connection.exec_driver_sql(ALONE[engine.dialect.name])
+                yield connection
+                if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise ConfigurationError(
+                        "the database was not upgraded: afterwards rows would refer to rows that are not there; "
+                        "restore it from a backup, or name another DATABASE_URL"
+                    )
+        finally:
+            if sqlite:
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+
+
+def _run(command: str, connection: Connection, revision: str) -> None:
+    """One of Alembic's commands, within our transaction."""
+    from alembic import command as commands
+
+    for chatty in ("alembic.runtime", "alembic.autogenerate"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    getattr(commands, command)(alembic_config(connection), revision)
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic has to know. There is no alembic.ini: all that it would say stands here."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

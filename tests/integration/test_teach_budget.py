@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -41,9 +40,9 @@ print(calls)
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
+def db(database_url: str) -> Iterator[Database]:
     """A database with one project."""
-    found = Database(f"sqlite:///{tmp_path / 'ale.db'}")
+    found = Database(database_url)
     with found.session() as session:
         session.add(Project(key=KEY, server="http://ls", project_id=1, created_at=1))
     yield found

@@ -468,6 +468,7 @@ def test_importing_the_application_is_light() -> None:
         "label_studio_sdk",
         "scipy",
         "pandas",
+        "alembic",
     ]
     code = f"import sys, ml_backend.app; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -25,9 +25,9 @@ KEY = ProjectKey("http://ls.test", 1, 1)
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
+def db(database_url: str) -> Iterator[Database]:
     """A database with one project."""
-    opened = Database(f"sqlite:///{tmp_path / 'ale.db'}")
+    opened = Database(database_url)
     projects.wish(opened, KEY)
     yield opened
     opened.dispose()

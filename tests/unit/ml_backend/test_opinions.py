@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +21,9 @@ CHEAP, DEAR = (NamedTeacher(name, spec=ChatSpec("m")) for name in ("cheap", "dea
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
+def db(database_url: str) -> Iterator[Database]:
     """An empty database."""
-    found = Database(f"sqlite:///{tmp_path / 'ale.db'}")
+    found = Database(database_url)
     yield found
     found.dispose()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,9 +78,9 @@ class Mirror:
 
 
 @pytest.fixture
-def mirrored(tmp_path: Path) -> Iterator[Mirror]:
+def mirrored(database_url: str) -> Iterator[Mirror]:
     """One task with one annotation that says A."""
-    db = Database(f"sqlite:///{tmp_path / 'ale.db'}")
+    db = Database(database_url)
     yield Mirror(db)
     db.dispose()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -84,9 +83,9 @@ class Shelf:
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
+def db(database_url: str) -> Iterator[Database]:
     """An empty database that knows the project."""
-    database = Database(f"sqlite:///{tmp_path / 'ale.db'}")
+    database = Database(database_url)
     projects.wish(database, KEY)
     yield database
     database.dispose()
