@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 
 from ml_backend.controls import find_control
@@ -178,5 +179,34 @@ def test_an_older_image_refuses_a_newer_database(stack: Stack) -> None:
         assert "newer ALE" in said
         assert "from-the-future" in said
     finally:
-        stack.sql(f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608 - read a moment ago
+        stack.sql(f"UPDATE alembic_version SET version_num = '{revision}'")
     assert "newer ALE" not in stack.ale("status")
+
+
+def test_every_version_is_mirrored_to_mlflow(stack: Stack, story: Story) -> None:
+    """With the profile and its variable; the alias stands on the version in force."""
+    told = {"COMPOSE_PROFILES": "mlflow", "MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+    stack.up(env=told)
+    try:
+        annotate(stack, story, 10, seed=9)
+        version = stack.learnt(story.project_id, len(story.answers))["version"]
+        url = f"http://{stack.compose('--profile', 'mlflow', 'port', 'mlflow', '5000').strip()}"
+        said = ""
+
+        def mirrored() -> bool:
+            nonlocal said
+            body = {"filter": f"tags.`ale.version` = '{version}'", "experiment_ids": experiments()}
+            said = httpx.post(f"{url}/api/2.0/mlflow/runs/search", json=body, timeout=30).text
+            return '"status": "FINISHED"' in said
+
+        def experiments() -> list[str]:
+            found = httpx.post(
+                f"{url}/api/2.0/mlflow/experiments/search", json={"max_results": 100}, timeout=30
+            )
+            return [one["experiment_id"] for one in found.json().get("experiments", [])]
+
+        wait_until(mirrored, lambda: f"{version} in MLflow: {said[:500]}")
+        assert [f["ok"] for f in stack.doctor() if f["hop"] == "mlflow"] == [True]
+    finally:
+        stack.up("backend", "worker")
+        stack.compose("--profile", "mlflow", "rm", "--stop", "--force", "mlflow")
