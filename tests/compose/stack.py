@@ -124,9 +124,9 @@ class Stack:
         return f"http://{self.compose('port', 'label-studio', '8080').strip()}"
 
     def account(self) -> LabelStudioUnderTest:
-        """The first user, for a browser."""
+        """The first user, for a browser: a page at another address than LABEL_STUDIO_HOST would reload for ever."""
         return LabelStudioUnderTest(
-            self.label_studio_url,
+            os.environ.get("LABEL_STUDIO_HOST", "http://localhost:8080"),
             "admin@example.com",
             self.secret("label-studio", "LABEL_STUDIO_PASSWORD"),
             self.secret("label-studio", "LABEL_STUDIO_USER_TOKEN"),

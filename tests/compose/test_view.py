@@ -7,7 +7,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ml_backend.demo import sample
 from tests.browser.pages import REVIEW_TITLE, UNSURE_TITLE, LabelStudioPages
 from tests.compose.stack import Stack
 
@@ -40,6 +39,16 @@ def test_five_tasks_by_keyboard(stack: Stack, pages: LabelStudioPages) -> None:
     views = {view["data"].get("title"): view["id"] for view in client.views(project_id)}
     pages.open_tab(UNSURE_TITLE, project_id, views[UNSURE_TITLE])
     pages.shoot("compose-4-order")
-    pages.open_tab(REVIEW_TITLE, project_id, views[REVIEW_TITLE])
+
+
+def test_the_review_tab(stack: Stack, pages: LabelStudioPages) -> None:
+    """In the project whose wrong labels were found: the worst stands first, with its suggestion and the reason."""
+    client = stack.client()
+    project_id = next(p["project"] for p in stack.status()["projects"] if p["review"].get("suspect"))
+    view = next(v for v in client.views(project_id) if v["data"].get("title") == REVIEW_TITLE)
+    first = stack.tab(view["id"])[0]
+    pages.open_tab(REVIEW_TITLE, project_id, view["id"])
     pages.shoot("compose-5-review")
-    assert len(sample.pool()) > 5
+    row = pages.page.get_by_test_id("table-row").first
+    expect(row).to_contain_text(first["data"]["text"][:40])
+    expect(row).to_contain_text(first["data"]["ale_suggested_label"])
