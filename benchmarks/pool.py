@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -37,7 +39,10 @@ class Filled:
 
 
 def read_pool(file: Path | None, size: int, seed: int = 1) -> list[Text]:
-    """`size` different texts, shuffled; raises ValueError when the file holds fewer."""
+    """`size` different texts, shuffled; where the file holds fewer, numbered variants of them make up the rest.
+
+    Raises ValueError when it holds none.
+    """
     if file is None:
         rows = _made_up(size, random.Random(seed))
     else:
@@ -45,10 +50,24 @@ def read_pool(file: Path | None, size: int, seed: int = 1) -> list[Text]:
             rows = list(
                 {row["text"]: Text(row["text"], row["label"]) for row in csv.DictReader(lines)}.values()
             )
+    if not rows:
+        raise ValueError(f"{file} holds no texts; it needs rows with the columns text and label")
     if len(rows) < size:
-        raise ValueError(f"{file} holds {len(rows)} different texts, {size} were asked for (--tasks)")
+        say(f"{file} holds {len(rows)} different texts; {size - len(rows)} more are variants of them")
+        rows = with_variants(rows, size)
     random.Random(seed).shuffle(rows)
     return rows[:size]
+
+
+def with_variants(rows: Sequence[Text], size: int) -> list[Text]:
+    """These texts, then the same ones with " (2)" behind them, then " (3)", until there are `size` different ones."""
+    found = {row.text: row for row in rows}
+    for number in count(2):
+        for row in rows:
+            if len(found) >= size:
+                return list(found.values())
+            found.setdefault(f"{row.text} ({number})", Text(f"{row.text} ({number})", row.label))
+    raise AssertionError("counting does not end")
 
 
 def _made_up(size: int, rng: random.Random) -> list[Text]:
@@ -85,6 +104,7 @@ def fill_project(stack: Stack, pool: list[Text], labelled: int) -> Filled:
     labels = sorted({text.label for text in pool})
     say(f"importing {len(pool)} texts of {len(labels)} labels, {labelled} of them labelled")
     project_id = int(stack.client.create_project(title="benchmark", label_config=label_config(labels))["id"])
+    say(f"it is project {project_id} on {stack.client.url}")
     tasks: list[dict[str, object]] = [{"data": {"text": text.text}} for text in pool]
     for task, text in zip(tasks[:labelled], pool, strict=False):
         task["annotations"] = [{"result": chosen(text.label), "lead_time": 2.0}]

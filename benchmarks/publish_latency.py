@@ -1,8 +1,9 @@
 """A large project: seconds from the start of a learn run to the new head of the queue, and what annotators feel.
 
 Every text has its embedding and the teacher's answer beforehand, as in a project that has run for a while.
-An annotator asks for the next task and submits without a pause, in a process of its own, in three phases:
-every learn run publishes the head of the queue; every learn run publishes all tasks; nothing is learnt.
+An annotator asks for the next task and submits without a pause, in a process of its own, in four phases:
+every learn run publishes the head of the queue; every learn run publishes all tasks; nothing is learnt;
+superseded predictions are deleted, nothing is learnt.
 """
 
 from __future__ import annotations
@@ -11,34 +12,24 @@ import argparse
 import multiprocessing
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 
+from benchmarks.annotator import Timed, annotate
 from benchmarks.figures import load, percentiles, show
-from benchmarks.pool import Filled, chosen, fill_project, is_quiet, read_pool
+from benchmarks.pool import Filled, fill_project, is_quiet, read_pool
 from benchmarks.stack import Stack, running_stack, say, wait_until
+from benchmarks.superseded import Deleted, Deletion
 from ml_backend.store import projects, versions
 from ml_backend.store.schema import Run, Version
 
 TARGET_S = 15.0
 STEPS = ("sync", "decide", "embeddings", "learn", "checkpoint", "publish", "review")
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """One request of the annotator: what, when it began and ended (seconds of the wall clock), its status."""
-
-    what: str
-    begun: float
-    ended: float
-    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +54,6 @@ def _at(moment: object) -> float:
     return moment.timestamp()  # type: ignore[attr-defined, no-any-return]
 
 
-def annotate(url: str, token: str, project: int, labels: dict[int, str], seconds: float) -> list[Timed]:
-    """Runs in a process of its own: next task, submit, and again."""
-    found: list[Timed] = []
-    deadline = time.time() + seconds
-    headers = {"Authorization": f"Token {token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False) as client:
-
-        def call(what: str, method: str, path: str, body: object = None) -> httpx.Response:
-            begun = time.time()
-            answer = client.request(method, path, json=body)
-            found.append(Timed(what, begun, time.time(), answer.status_code))
-            return answer
-
-        while time.time() < deadline:
-            answer = call("next", "GET", f"/api/projects/{project}/next")
-            if answer.status_code != httpx.codes.OK:
-                continue
-            task = answer.json()
-            held = task.get("predictions") or [{}]
-            body = {
-                "result": chosen(labels[task["id"]]),
-                "lead_time": 2.0,
-                "parent_prediction": held[0].get("id"),
-            }
-            call("submit", "POST", f"/api/tasks/{task['id']}/annotations/", body)
-    return found
-
-
 class Phases:
     """Runs the annotator beside the worker, and gathers what was published meanwhile."""
 
@@ -101,29 +64,39 @@ class Phases:
         self._seconds = seconds
         self.requests: dict[str, list[Timed]] = {}
         self.published: dict[str, list[Publication]] = {}
+        self.deleted: dict[str, Deleted] = {}
+        self.errors: dict[str, Counter[str]] = {}
 
-    def run(self, name: str, *, whole: bool) -> None:
-        """One phase; with `whole` every learn run publishes all tasks."""
+    def run(self, name: str, *, whole: bool = False, delete: bool = False) -> None:
+        """One phase; with `whole` every learn run publishes all tasks, with `delete` superseded ones go."""
         say(f"{name}: annotating for {self._seconds:.0f} s")
         key, db = self._filled.project.key, self._stack.services.db
         before = {run.run_id for run in versions.runs(db, key, 10_000)}
+        errors = errors_in(self._stack.label_studio_log)
         stop = threading.Event()
         always = threading.Thread(target=self._always_whole, args=(stop,), daemon=True)
         if whole:
             always.start()
+        project_id = self._filled.project.project_id
+        deletion = Deletion(self._stack, key, project_id) if delete else None
+        if deletion:
+            deletion.start()
         future: Future[list[Timed]] = self._client.submit(
             annotate,
             self._stack.client.url,
             self._stack.account.token,
-            self._filled.project.project_id,
+            project_id,
             self._filled.labels,
             self._seconds,
         )
         self.requests[name] = future.result()
+        if deletion:
+            self.deleted[name] = deletion.stop()
         stop.set()
         if whole:  # before waiting for quiet: what it asks for makes one more run due each time
             always.join()
         self._settle()
+        self.errors[name] = errors_in(self._stack.label_studio_log) - errors
         self.published[name] = [
             Publication(run, version)
             for run in versions.runs(db, key, 10_000)
@@ -132,6 +105,11 @@ class Phases:
             and bool(run.counts.get("whole")) == whole
             and (version := versions.find(db, key, run.version)) is not None
         ]
+
+    def windows(self, name: str) -> list[tuple[float, float]]:
+        """When predictions were written, or deleted, in that phase."""
+        deleted = [(found.begun, found.ended) for found in (self.deleted.get(name),) if found]
+        return deleted + [publication.window for publication in self.published[name]]
 
     def _settle(self) -> None:
         wait_until(
@@ -143,8 +121,10 @@ class Phases:
             projects.change(self._stack.services.db, self._filled.project.key, full_publish_at=None)
 
 
-def errors_in(log: Path) -> Counter[str]:
-    """The last lines of the tracebacks in Label Studio's log."""
+def errors_in(log: Path | None) -> Counter[str]:
+    """The last lines of the tracebacks in Label Studio's log; none of a server that somebody else started."""
+    if log is None:
+        return Counter()
     lines = log.read_text(errors="replace").splitlines()
     return Counter(line[:160] for line in lines if re.match(r"[\w.]+(Error|Exception|DoesNotExist)\b", line))
 
@@ -168,10 +148,11 @@ def step_table(phases: Phases) -> bool:
 
 
 def annotator_table(phases: Phases) -> None:
-    """Print what the annotator felt, apart for requests that met a publication."""
+    """Print what the annotator felt, apart for requests that met a publication or the deleting."""
     rows = []
     for name, requests in phases.requests.items():
-        windows = [publication.window for publication in phases.published[name]]
+        windows, deleted = phases.windows(name), phases.deleted.get(name)
+        beside = ("", ", while publishing") if not deleted else (", none left", "")
         for met in (False, True):
             mine = [
                 r for r in requests if any(r.begun < end and r.ended > start for start, end in windows) == met
@@ -180,14 +161,21 @@ def annotator_table(phases: Phases) -> None:
                 continue
             cells: list[object] = []
             for what in ("submit", "next"):
-                seconds = [r.ended - r.begun for r in mine if r.what == what]
+                seconds = [r.seconds for r in mine if r.what == what]
                 cells += [len(seconds), *percentiles(seconds)]
-            failed = sum(not 200 <= r.status < 300 for r in mine)
-            rows.append((f"{name}{', while publishing' if met else ''}", *cells, failed))
-        for bad in (r for r in requests if not 200 <= r.status < 300):
-            say(f"{name}: {bad.what} answered {bad.status} after {bad.ended - bad.begun:.1f} s")
-    columns = ("phase", "submits", "p50 ms", "p99", "max", "nexts", "p50 ms", "p99", "max", "failed")
-    show("What the annotator waits for", columns, rows)
+            server = sum(r.server_failed for r in mine)
+            other = sum(r.failed for r in mine) - server
+            rate = f"{deleted.per_second:.1f}" if deleted and met else "-"
+            rows.append((name + beside[met], *cells, server, other, rate))
+        for (what, status), times in Counter((r.what, r.status) for r in requests if r.failed).items():
+            slowest = max(r.seconds for r in requests if (r.what, r.status) == (what, status))
+            say(f"{name}: {what} answered {status or 'nothing'} {times} times, at most after {slowest:.1f} s")
+        if deleted:
+            say(f"{name}: {deleted}")
+    waits = ("p50 ms", "p99", "max")
+    columns = ("phase", "submits", *waits, "nexts", *waits, "5xx", "other", "rows/s")
+    title = "What the annotator waits for; failed with 5xx, and otherwise; rows deleted per second"
+    show(title, columns, rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -206,16 +194,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     with running_stack(**slices) as stack, ProcessPoolExecutor(1, mp_context=spawn) as client:
         filled = fill_project(stack, pool, args.labelled)
         phases = Phases(stack, filled, client, args.seconds)
-        phases.run("head published", whole=False)
+        phases.run("head published")
         phases.run("all tasks published", whole=True)
         # The webhook still arrives, and is refused within the same milliseconds.
         projects.change(stack.services.db, filled.project.key, status="disconnected")
-        phases.run("nothing learnt", whole=False)
-        errors = errors_in(stack.logs / "ls.log")
+        phases.run("nothing learnt")
+        phases.run("superseded deleted", delete=True)
     met = step_table(phases)
     annotator_table(phases)
-    for error, times in errors.most_common(5):
-        print(f"Label Studio's log, {times} times: {error}")
+    for name, errors in phases.errors.items():
+        for error, times in errors.most_common(5):
+            print(f"Label Studio's log, {name}, {times} times: {error}")
     labels = len({text.label for text in pool})
     print(
         f"{args.tasks} tasks, {labels} labels, target {TARGET_S:.0f} s: {'met' if met else 'MISSED'}; {load()}"

@@ -9,6 +9,7 @@ import argparse
 import multiprocessing
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -89,11 +90,15 @@ def calls_of(stack: Stack, filled: Filled) -> list[Call]:
     task = stack.client.next_task(key.project_id) or {}
     asked = {"id": task["id"], "data": task["data"]}
     secret = {WEBHOOK_HEADER: key.webhook_secret(stack.settings.webhook_secret)}
+    settings, basic = stack.settings, {}
+    if settings.has_password:
+        pair = f"{settings.basic_auth_user}:{settings.basic_auth_pass.get_secret_value()}"
+        basic = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
     return [
         Call("/health", None, {}),
-        Call("/setup", {"project": uid, "schema": config, "hostname": "", "access_token": ""}, {}),
+        Call("/setup", {"project": uid, "schema": config, "hostname": "", "access_token": ""}, basic),
         Call("/webhook", {"action": "ANNOTATION_CREATED"}, secret),
-        Call("/predict", {"tasks": [asked], "project": uid, "label_config": config}, {}),
+        Call("/predict", {"tasks": [asked], "project": uid, "label_config": config}, basic),
     ]
 
 
