@@ -182,6 +182,14 @@ class LabelStudioClient:
             ),
         )
 
+    def predictions_of(self, task_id: int) -> list[Json]:
+        """All prediction rows of one task."""
+        return cast(list[Json], self._http.call("GET", "api/predictions/", params={"task": task_id}))
+
+    def change_prediction(self, prediction_id: int, **values: Any) -> None:
+        """Change a row under its id: a page that holds it can still submit."""
+        self._http.call("PATCH", f"api/predictions/{prediction_id}/", body=values)
+
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one row; one that is gone already is fine."""
         try:

@@ -173,15 +173,22 @@ def show_flags(db: Database, client: LabelStudioClient, project: Project, contro
 def _show_suggestions(
     client: LabelStudioClient, project: Project, control: Control, changed: Sequence[ReviewFlag]
 ) -> None:
-    """The suggested label as a prediction tab beside the annotation.
+    """The suggested label as a prediction tab beside the annotation, one on each task.
 
-    An older suggestion stays until clean-up, since a page may hold it; the data fields say the current one.
+    One that stands there is changed under its id: evidence may waver, and a page may hold the row. It is
+    looked for even when we remember none: a run that was cut off has forgotten what it wrote.
     """
-    rows = [
-        to_prediction(flag.task_id, control, flag.suggested, flag.score, flag.score, SUGGESTION_VERSION)
-        for flag in changed
-    ]
-    if rows and client.import_predictions(project.project_id, rows) != len(rows):
+    new = []
+    for flag in changed:
+        row = to_prediction(flag.task_id, control, flag.suggested, flag.score, flag.score, SUGGESTION_VERSION)
+        stands = [
+            one for one in client.predictions_of(flag.task_id) if one["model_version"] == SUGGESTION_VERSION
+        ]
+        if stands:
+            client.change_prediction(int(stands[0]["id"]), result=row["result"], score=row["score"])
+        else:
+            new.append(row)
+    if new and client.import_predictions(project.project_id, new) != len(new):
         raise PublishError("Label Studio did not take all suggestions of the review tab")
 
 

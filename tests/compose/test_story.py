@@ -183,6 +183,18 @@ def test_an_older_image_refuses_a_newer_database(stack: Stack) -> None:
     assert "newer ALE" not in stack.ale("status")
 
 
+def test_a_paid_teacher_is_asked_over_the_network(stack: Stack, story: Story) -> None:
+    """The stand-in of the test's override, not GPT: a sample from inside the backend's container, with its price."""
+    paid = {"ALE_TEACHER": "openai", "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": "http://llm:8000/v1"}
+    stack.up("backend", "worker", env=paid)
+    try:
+        said = stack.ale("teach", str(story.project_id), "--sample", "5", "--json")
+        assert [f for f in stack.doctor() if not f["ok"]] == []
+        assert '"asked": 5' in said, said[:2000]
+    finally:
+        stack.up("backend", "worker")
+
+
 def test_every_version_is_mirrored_to_mlflow(stack: Stack, story: Story) -> None:
     """With the profile and its variable; the alias stands on the version in force."""
     told = {"COMPOSE_PROFILES": "mlflow", "MLFLOW_TRACKING_URI": "http://mlflow:5000"}

@@ -216,6 +216,12 @@ def test_auto_connect_off_adopts_nothing(
     """Connected by hand, it stays wished, and says which command connects it; that command then does."""
     loop = new_fragile_loop(messages(9))
     body = {"project": loop.project_id, "url": fragile.settings.url, "title": "By hand"}
+    if fragile.settings.has_password:
+        body |= {
+            "auth_method": "BASIC_AUTH",
+            "basic_auth_user": fragile.settings.basic_auth_user,
+            "basic_auth_pass": fragile.settings.basic_auth_pass.get_secret_value(),
+        }
     loop.ask("POST", "ml/", json=body)
     wait_until(lambda: "ALE_AUTO_CONNECT is off" in loop.row.problem, PATIENCE_S, "the reason is said")
     assert f"ale connect {loop.project_id}" in loop.row.problem

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from ml_backend.review_flags import CURRENT, REASON, SCORE, STATUS, SUGGESTED, SUGGESTION_VERSION
+from ml_backend.review_flags import (
+    CURRENT,
+    REASON,
+    SCORE,
+    STATUS,
+    SUGGESTED,
+    SUGGESTION_VERSION,
+    show_flags,
+)
+from ml_backend.store.schema import ReviewFlag
 from ml_backend.tabs import REVIEW_TITLE
 from tests.e2e.loop import Json, Loop, NewLoop, chosen
-from tests.e2e.messages import DELIVERY, PRAISE, messages
+from tests.e2e.messages import DELIVERY, LOGIN, PRAISE, messages
 
 pytestmark = pytest.mark.e2e
 
@@ -64,6 +73,21 @@ def test_a_fixed_label_leaves_the_tab_and_stays_away(new_loop: NewLoop) -> None:
     (task,) = loop.ale.client.tasks(loop.project_id, ids=[task_id])
     assert task["data"][STATUS] == "fixed"
     assert isinstance(task["data"][SCORE], int | float), "always a number: others break the tab on Postgres"
+
+
+def test_a_suggestion_that_changes_its_mind_stays_one(new_loop: NewLoop) -> None:
+    """One row on the task, under one id, also when a run was killed before it could remember what it wrote."""
+    loop, task_id, _ = plant(new_loop)
+    before = loop.predictions(SUGGESTION_VERSION)[task_id]
+    services, client = loop.ale.services, loop.ale.client
+    for suggested, remembered in ((LOGIN, DELIVERY), (DELIVERY, LOGIN), (LOGIN, "")):
+        with services.db.session() as session:
+            flag = session.get_one(ReviewFlag, (loop.key, task_id))
+            flag.suggested, flag.suggestion_shown, flag.shown = suggested, remembered, False
+        show_flags(services.db, client, loop.row, loop.control)
+        after = loop.predictions(SUGGESTION_VERSION)[task_id]  # fails when the task has two
+        assert (after["id"], chosen(after["result"])) == (before["id"], suggested)
+        assert in_tab(loop)[task_id][SUGGESTED] == suggested
 
 
 def test_a_confirmed_label_is_silent_until_the_text_changes(new_loop: NewLoop) -> None:

@@ -80,3 +80,11 @@ def test_redis_is_out_of_reach_of_label_studio() -> None:
     """Its users can name addresses that its server then calls."""
     assert not set(SERVICES["redis"]["networks"]) & set(SERVICES["label-studio"]["networks"])
     assert COMPOSE["networks"]["queue"] == {"internal": True}
+
+
+def test_a_backup_holds_every_volume_but_the_queue() -> None:
+    """Both loops of the docs name them; Redis may be lost."""
+    loops = re.findall(r"for v in ([a-z -]+);", (ROOT / "docs" / "docker.md").read_text())
+    assert len(loops) == 2
+    for loop in loops:
+        assert set(loop.split()) == set(COMPOSE["volumes"]) - {"redis"}
