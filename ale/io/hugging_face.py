@@ -28,7 +28,7 @@ class _Loaded:
 
 
 class HuggingFaceEncoder:
-    """The model that `source` names. A row: its mean-pooled last and middle layer, each of unit length.
+    """The model that `source` names, on the GPU where torch finds one. A row: its mean-pooled last and middle layer, each of unit length.
 
     float32 throughout: the same text gives the same row within 1e-5, whatever else is in its batch.
     """
@@ -59,7 +59,7 @@ class HuggingFaceEncoder:
     def _forward(self, tokens: Tokens) -> Embeddings:
         loaded = self._load()
         torch = loaded.torch
-        batch = loaded.tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
+        batch = loaded.tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(loaded.model.device)
         mask = batch["attention_mask"]
         with torch.inference_mode():
             hidden = loaded.model(
@@ -70,7 +70,7 @@ class HuggingFaceEncoder:
                 (hidden[layer] * weight).sum(1) / weight.sum(1).clamp(min=1.0) for layer in loaded.layers
             ]
             joined = torch.cat([torch.nn.functional.normalize(mean, dim=1) for mean in means], dim=1)
-        return np.asarray(joined.numpy(), np.float32)
+        return np.asarray(joined.cpu().numpy(), np.float32)
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -80,7 +80,8 @@ class HuggingFaceEncoder:
             tokenizer = self._read(transformers.AutoTokenizer)
             model = self._read(transformers.AutoModel, dtype=torch.float32)
             last = int(model.config.num_hidden_layers)
-            self._loaded = _Loaded(torch, tokenizer, model.eval(), (last, (last + 1) // 2))
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            self._loaded = _Loaded(torch, tokenizer, model.eval().to(device), (last, (last + 1) // 2))
         return self._loaded
 
     def _parts(self) -> tuple[Any, Any]:

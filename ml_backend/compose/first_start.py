@@ -2,12 +2,13 @@
 
 One folder per reader, each a volume of its own that only this reader mounts; one file per variable. A value in
 the environment (from `.env`) wins over a random one. What a database was created with cannot be changed from
-here: that is refused, not ignored.
+here: that is refused, not ignored, until SECRETS_ACCEPT names it as changed there.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -39,22 +40,32 @@ def _password() -> str:
 
 
 SECRETS = (
-    Secret("POSTGRES_PASSWORD", ("postgres",), _token, "Postgres keeps it: ALTER USER postgres"),
     Secret(
-        "POSTGRE_PASSWORD", ("label-studio", "postgres"), _token, "Postgres keeps it: ALTER USER label_studio"
+        "POSTGRES_PASSWORD", ("postgres",), _token, "Change it in Postgres: ALTER USER postgres PASSWORD '…'"
     ),
-    Secret("ALE_POSTGRES_PASSWORD", ("postgres", "ale"), _token, "Postgres keeps it: ALTER USER ale"),
+    Secret(
+        "POSTGRE_PASSWORD",
+        ("label-studio", "postgres"),
+        _token,
+        "Change it in Postgres: ALTER USER label_studio PASSWORD '…'",
+    ),
+    Secret(
+        "ALE_POSTGRES_PASSWORD",
+        ("postgres", "ale"),
+        _token,
+        "Change it in Postgres: ALTER USER ale PASSWORD '…'",
+    ),
     Secret(
         "LABEL_STUDIO_PASSWORD",
         ("label-studio",),
         _password,
-        "Label Studio keeps it: change it there, under Account & Settings",
+        "Change it in Label Studio, under Account & Settings",
     ),
     Secret(
         "LABEL_STUDIO_USER_TOKEN",
         ("label-studio",),
         _token,
-        "Label Studio keeps it: renew it there, under Account & Settings, and set LABEL_STUDIO_API_KEY to it",
+        "Renew it in Label Studio, under Account & Settings, and set LABEL_STUDIO_API_KEY to it",
     ),
     Secret("BASIC_AUTH_PASS", ("ale",), _password),
     Secret("ALE_WEBHOOK_SECRET", ("ale",), lambda: secrets.token_hex(32)),
@@ -66,13 +77,21 @@ def provide(root: Path, given: Mapping[str, str]) -> list[str]:
 
     Raises ConfigurationError for a changed value that is kept elsewhere by now; nothing is written then.
     """
+    given = {name: value.strip() for name, value in given.items()}
+    accepted = set(given.get("SECRETS_ACCEPT", "").replace(",", " ").split())
     known = {secret.name: _read(root / secret.readers[0] / secret.name) for secret in SECRETS}
+    token = given.get("LABEL_STUDIO_USER_TOKEN", "")
+    if token and not re.fullmatch("[0-9a-f]{40}", token):
+        raise ConfigurationError(
+            "LABEL_STUDIO_USER_TOKEN in .env must be 40 hexadecimal digits: openssl rand -hex 20"
+        )
     for secret in SECRETS:
         wanted = given.get(secret.name, "")
-        if wanted and known[secret.name] not in {"", wanted} and secret.kept_elsewhere:
+        changed = wanted and known[secret.name] not in {"", wanted}
+        if changed and secret.kept_elsewhere and secret.name not in accepted:
             raise ConfigurationError(
-                f"{secret.name} in .env is not the one that this stack was created with. {secret.kept_elsewhere}, "
-                f"then take the line out of .env"
+                f"{secret.name} in .env is not the one that this stack was created with. {secret.kept_elsewhere}; "
+                f"then once: SECRETS_ACCEPT={secret.name} docker compose up -d"
             )
     written = []
     for secret in SECRETS:

@@ -11,13 +11,15 @@ ENV = "in .env: {line}, then: docker compose up -d"
 LINES = {
     "settings": ENV.format(line="the variable that it names"),
     "encoder": ENV.format(line="no ALE_ENCODER, or ALE_TARGET=transformers and: docker compose build"),
-    "database": "docker compose up -d postgres   (service backend reads DATABASE_URL from the volume secrets-ale)",
+    "database": "docker compose up -d postgres   (where it lacks the database or takes no password: docker compose exec postgres "
+    "sh /docker-entrypoint-initdb.d/ale.sh)",
     "checkpoints": "service backend and worker, volumes: ale:/data must belong to user 10001",
     "redis": "docker compose up -d redis   (service backend and worker, line REDIS_URL)",
     "worker": "docker compose up -d worker   (why it ended: docker compose logs worker)",
     "timer": "docker compose restart worker",
     "web process": "docker compose up -d backend   (service backend and worker, line ALE_URL)",
-    "mlflow": "in .env: COMPOSE_PROFILES=mlflow and MLFLOW_TRACKING_URI=http://mlflow:5000, then: docker compose up -d",
+    "mlflow": "in .env: COMPOSE_PROFILES=mlflow beside MLFLOW_TRACKING_URI, then: docker compose up -d mlflow   (why it "
+    "ended: docker compose logs mlflow, MLFLOW_MEMORY; another server: MLFLOW_TRACKING_USERNAME and _PASSWORD)",
     "Label Studio": "docker compose up -d label-studio   (service backend and worker, line LABEL_STUDIO_URL)",
     "token": ENV.format(line="LABEL_STUDIO_API_KEY=<Account & Settings > Access Token>"),
 }

@@ -74,6 +74,17 @@ class Stack:
             json.loads(self.compose("exec", "-T", "backend", "ale", "doctor", "--json", check=False)),
         )
 
+    def all_well(self) -> None:
+        """Return when the doctor finds nothing to mend; raise NotInTime with what it finds."""
+        failed: list[Json] = []
+
+        def well() -> bool:
+            nonlocal failed
+            failed = [finding for finding in self.doctor() if not finding["ok"]]
+            return not failed
+
+        wait_until(well, lambda: f"all is well: {failed}")
+
     def sql(self, query: str, database: str = "ale") -> list[list[str]]:
         """Rows of a query, as text."""
         out = self.compose(

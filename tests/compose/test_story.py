@@ -6,6 +6,8 @@ The annotator is simulated: it answers as the authors of the sample's messages m
 from __future__ import annotations
 
 import re
+import subprocess
+import time
 from dataclasses import dataclass, field
 
 import httpx
@@ -124,12 +126,36 @@ def test_wrong_labels_are_in_the_review_tab(stack: Stack, story: Story) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+def first_seen(stack: Stack, project_id: int) -> list[float]:
+    """When each of two web processes first said another version than now."""
+    auth = ("ale", stack.secret("backend", "BASIC_AUTH_PASS"))
+    urls = [stack.backend_url(index) for index in (1, 2)]
+
+    def version(url: str) -> str:
+        projects = httpx.get(f"{url}/status", auth=auth, timeout=30).json()["projects"]
+        return next(str(p["version"]) for p in projects if p["project"] == project_id)
+
+    before = version(urls[0])
+    seen: dict[str, float] = {}
+
+    def both() -> bool:
+        for url in urls:
+            if url not in seen and version(url) != before:
+                seen[url] = time.monotonic()
+        return len(seen) == len(urls)
+
+    wait_until(both, lambda: f"a version after {before}")
+    return list(seen.values())
+
+
 def test_replicas_agree(stack: Stack, story: Story) -> None:
     """Two web processes and three workers on two projects: one version everywhere, nothing learnt twice."""
     stack.up("--scale", "backend=2", "--scale", "worker=3")
     second = Story(int(re.findall(r"/projects/(\d+)/data", stack.ale("demo-project"))[0]))
     annotate(stack, story, 10, seed=7)
     annotate(stack, second, 10, seed=8)
+    seen_at = first_seen(stack, story.project_id)
+    assert abs(seen_at[0] - seen_at[1]) <= 2, "both web processes say so within two seconds"
     stack.learnt(story.project_id, len(story.answers))
     stack.learnt(second.project_id, len(second.answers))
     for one in (story, second):
@@ -163,11 +189,15 @@ def test_the_doctor_names_the_guard_of_label_studio(stack: Stack, story: Story) 
         failed = [f for f in stack.doctor() if not f["ok"]]
         assert {f["hop"].partition(": ")[2] for f in failed} == {"Label Studio to ALE"}
         assert all("service label-studio, line USE_DEFAULT_BANNED_SUBNETS" in f["fix"] for f in failed)
-        refused = stack.compose("exec", "-T", "backend", "ale", "demo-project", check=False)
-        assert "Open " not in refused
+        assert "Open " not in stack.compose("exec", "-T", "backend", "ale", "demo-project", check=False)
+        refused = [f for f in stack.doctor() if not f["ok"] and f["fix"].endswith(" ale connect 3")]
+        assert len(refused) == 1, (
+            "the project that could not be connected says why, and what to do afterwards"
+        )
     finally:
         stack.up("label-studio")
-    assert stack.doctor()
+    stack.ale("connect", "3")
+    stack.all_well()
 
 
 def test_an_older_image_refuses_a_newer_database(stack: Stack) -> None:
@@ -219,6 +249,12 @@ def test_every_version_is_mirrored_to_mlflow(stack: Stack, story: Story) -> None
 
         wait_until(mirrored, lambda: f"{version} in MLflow: {said[:500]}")
         assert [f["ok"] for f in stack.doctor() if f["hop"] == "mlflow"] == [True]
+        container = stack.compose("--profile", "mlflow", "ps", "-q", "mlflow").strip()
+        restarts = subprocess.run(
+            ["docker", "inspect", "-f", "{{.RestartCount}} {{.State.OOMKilled}}", container],
+            check=True, capture_output=True, text=True,
+        ).stdout.split()  # fmt: skip
+        assert restarts == ["0", "false"], "it fits into its memory"
     finally:
         stack.up("backend", "worker")
         stack.compose("--profile", "mlflow", "rm", "--stop", "--force", "mlflow")

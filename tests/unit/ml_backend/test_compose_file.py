@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,15 @@ def test_no_secret_has_a_default() -> None:
     }
     assert names <= USED
     for name in names:
-        assert set(re.findall(rf"\$\{{{name}([^}}]*)\}}", TEXT)) == {":-"}
+        assert set(re.findall(rf"\$\{{{name}([^A-Z}}][^}}]*)\}}", TEXT)) == {":-"}
 
 
 def test_what_ale_is_given_are_settings() -> None:
     """A misspelt variable would be ignored in silence."""
     aliases = {field.alias for field in Settings.model_fields.values()}
-    assert set(SERVICES["backend"]["environment"]) <= aliases
-    assert set(SERVICES["worker"]["environment"]) <= aliases
+    theirs = {"HF_HOME", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}  # libraries read these
+    assert set(SERVICES["backend"]["environment"]) <= aliases | theirs
+    assert set(SERVICES["worker"]["environment"]) <= aliases | theirs
 
 
 def test_redis_is_out_of_reach_of_label_studio() -> None:
@@ -82,9 +84,61 @@ def test_redis_is_out_of_reach_of_label_studio() -> None:
     assert COMPOSE["networks"]["queue"] == {"internal": True}
 
 
+def test_every_setting_is_passed_on() -> None:
+    """But those that the stack decides itself, and files that are not in the image."""
+    decided = {"ALE_HOST", "ALE_PORT", "ALE_PRICES", "ALE_STORE_URL", "MODEL_DIR", "ALE_ALIVE_FILE"}
+    secret = {"DATABASE_URL", "LABEL_STUDIO_API_KEY", "BASIC_AUTH_PASS", "ALE_WEBHOOK_SECRET"}
+    aliases = {str(field.alias) for field in Settings.model_fields.values()}
+    assert aliases - set(SERVICES["backend"]["environment"]) == decided | secret
+
+
+def test_label_studio_calls_the_network_of_the_file_and_no_other_private_one() -> None:
+    """Its own list is off: this one has all of it but that network."""
+
+    def default(name: str) -> str:
+        found = re.search(rf"\$\{{{name}:-([^}}]*)\}}", TEXT)
+        assert found
+        return found[1]
+
+    banned = [ip_network(one) for one in default("USER_ADDITIONAL_BANNED_SUBNETS").split(",")]
+    ours = IPv4Network(default("STUDIO_SUBNET"))
+    fours = [net for net in banned if isinstance(net, IPv4Network)]
+    assert not any(ours.overlaps(net) for net in fours)
+    private = [
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+    ]
+    for net in map(IPv4Network, private):
+        left = [net]
+        for ban in fours:
+            left = [rest for one in left for rest in without(one, ban)]
+        assert left == ([ours] if ours.subnet_of(net) else [])
+    for address in (
+        "0.0.0.0",  # noqa: S104 - to be refused
+        "::1",
+        "::ffff:169.254.169.254",
+        "fd00:ec2::254",
+        "64:ff9b::a9fe:a9fe",
+        "fe80::1",
+    ):
+        assert any(ip_address(address) in net for net in banned), address
+
+
+def without(net: IPv4Network, ban: IPv4Network) -> list[IPv4Network]:
+    """What is left of a network."""
+    if net.subnet_of(ban):
+        return []
+    return list(net.address_exclude(ban)) if ban.subnet_of(net) else [net]
+
+
 def test_a_backup_holds_every_volume_but_the_queue() -> None:
-    """Both loops of the docs name them; Redis may be lost."""
-    loops = re.findall(r"for v in ([a-z -]+);", (ROOT / "docs" / "docker.md").read_text())
-    assert len(loops) == 2
-    for loop in loops:
-        assert set(loop.split()) == set(COMPOSE["volumes"]) - {"redis"}
+    """Redis may be lost."""
+    found = re.search(
+        r'^volumes="([^"]*)"', (ROOT / "ml_backend/compose/volumes.sh").read_text(), re.MULTILINE
+    )
+    assert found
+    assert set(found[1].split()) == set(COMPOSE["volumes"]) - {"redis"}

@@ -32,7 +32,7 @@ def test_named_services_exist() -> None:
         for command in ("up -d", "restart", "logs"):
             _, found, rest = line.partition(f"docker compose {command} ")
             if found:
-                assert rest.split()[0].rstrip(")") in COMPOSE["services"]
+                assert rest.split()[0].strip("),") in COMPOSE["services"]
 
 
 def test_the_guard_of_label_studio_is_named_with_its_line() -> None:

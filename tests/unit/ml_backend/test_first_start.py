@@ -94,11 +94,31 @@ def test_a_value_of_ones_own_wins_and_may_be_changed(root: Path) -> None:
 )
 def test_what_is_kept_elsewhere_is_refused_when_changed(root: Path, name: str) -> None:
     """With the way to change it, and nothing is written."""
-    provide(root, {name: "the-first"})
+    first, another = "1" * 40, "2" * 40
+    provide(root, {name: first})
     before = read(root)
-    with pytest.raises(ConfigurationError, match=f"{name} in .env .* keeps it"):
-        provide(root, {name: "another", "BASIC_AUTH_PASS": "mine"})
+    changed = {name: another, "BASIC_AUTH_PASS": "mine"}
+    with pytest.raises(ConfigurationError, match=rf"{name} in \.env .* SECRETS_ACCEPT={name}"):
+        provide(root, changed)
     assert read(root) == before
+    assert name in provide(root, {**changed, "SECRETS_ACCEPT": name})
+    assert another in "".join(read(root).values())
+    assert first not in "".join(read(root).values())
+    assert provide(root, changed) == [], "once is enough"
+
+
+def test_blanks_around_a_value_do_not_count(root: Path) -> None:
+    """An editor may leave one: it would be another value at every start."""
+    provide(root, {"LABEL_STUDIO_PASSWORD": "abc "})
+    assert read(root)["label-studio/LABEL_STUDIO_PASSWORD"] == "abc"
+    assert provide(root, {"LABEL_STUDIO_PASSWORD": "abc "}) == []
+
+
+def test_a_token_that_label_studio_would_not_take_is_refused(root: Path) -> None:
+    """It has forty digits; others would leave ALE locked out."""
+    with pytest.raises(ConfigurationError, match="40 hexadecimal digits"):
+        provide(root, {"LABEL_STUDIO_USER_TOKEN": "short"})
+    assert read(root) == {}
 
 
 def test_a_database_password_may_hold_anything(root: Path) -> None:
