@@ -164,7 +164,7 @@ def report(stack: Stack, project: int, people: list[Person], outages: list[Outag
         "errors that annotators saw while only our services were down, or none": len(ours),
     }
     say(
-        f"{len(asked)} requests of annotators, {len(failed)} failed: {dict(Counter(o.said or o.status for o in failed))}"
+        f"{len(asked)} requests of annotators, {len(failed)} failed: {dict(Counter(o.status or o.said for o in failed))}"
     )
     for what, n in verdicts.items():
         say(f"{'ok  ' if n == 0 else 'LOST'} {n} {what}")
