@@ -31,7 +31,8 @@ db = Database(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 calls = 0
-while (name := spend.reserve(db, "a-project", 10_000_000, 100, Budget(usd=2.005))) is not None:
+# At most 80 each: 200 then need three processes at least, however the machine shares out its time.
+while calls < 80 and (name := spend.reserve(db, "a-project", 10_000_000, 100, Budget(usd=2.005))) is not None:
     calls += 1
     with db.session() as session:
         spend.settle(session, "a-project", [Settled(name, 10_000_000, 100)])
@@ -87,7 +88,7 @@ def test_four_processes_cannot_overspend_by_one_call(db: Database) -> None:
     found = spend.spent(db, KEY)
     assert (found.usd, found.calls, found.tokens) == (2.0, 200, 20_000)
     assert (found.reserved_usd, found.lost_calls) == (0.0, 0)
-    assert sum(n > 0 for n in calls) > 1, "there was no race"
+    assert sum(n > 0 for n in calls) >= 3, "there was no race"
 
 
 @pytest.mark.parametrize(
