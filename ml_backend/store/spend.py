@@ -87,9 +87,11 @@ def reserve(
         "tokens": tokens,
         "held_until": held_until,
     }
-    if _reserve(db, row, budget) or (_ensure(db, project) and _reserve(db, row, budget)):
+    if _reserve(db, row, budget):
         return str(row["id"])
-    return None
+    # No room, or no row yet; and another worker's first call may have made that row by now: ask again in any case.
+    _ensure(db, project)
+    return str(row["id"]) if _reserve(db, row, budget) else None
 
 
 def settle(session: Session, project: str, calls: Collection[Settled]) -> None:
@@ -177,14 +179,13 @@ def _reserve(db: Database, row: dict[str, Any], budget: Budget) -> bool:
         return True
 
 
-def _ensure(db: Database, project: str) -> bool:
-    """Give the project its row; whether it had none."""
+def _ensure(db: Database, project: str) -> None:
+    """Give the project its row when it has none."""
     with db.session() as session:
         if session.get(Spend, project) is not None:
-            return False
+            return
     with suppress(IntegrityError), db.session() as session:  # another worker's first call may be faster
         session.add(Spend(project=project))
-    return True
 
 
 def _take(session: Session, names: Collection[str]) -> dict[str, tuple[int, int]]:
