@@ -1,9 +1,9 @@
 #!/bin/sh
 # Puts back what backup.sh has saved; what the stack holds now is gone:  ml_backend/compose/restore.sh FOLDER
 set -eu
+folder=$(cd "${1:?name the folder that holds the archives}" && pwd)
 cd "$(dirname "$0")/../.."
 . ml_backend/compose/volumes.sh
-folder=$(cd "$1" && pwd)
 # All archives are read to their end before anything is deleted.
 for volume in $volumes; do
     docker run --rm --user root --network none --volume "$folder:/b:ro" "$image" tar -tf "/b/$volume.tar" >/dev/null ||
