@@ -39,6 +39,7 @@ def _password() -> str:
     return secrets.token_urlsafe(18)
 
 
+# In this order they are written; postgres and label-studio wait for the last one that is theirs.
 SECRETS = (
     Secret(
         "POSTGRES_PASSWORD", ("postgres",), _token, "Change it in Postgres: ALTER USER postgres PASSWORD '…'"

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy.engine import make_url
 
 from ale.errors import ConfigurationError
@@ -68,6 +69,16 @@ def test_who_reads_what(root: Path) -> None:
     # Other users in other containers read them: the volume is what keeps others out.
     modes = {stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*") if path.is_file()}
     assert modes == {0o444}
+
+
+@pytest.mark.parametrize("reader", ["postgres", "label-studio"])
+def test_a_reader_waits_for_the_last_of_its_secrets(reader: str) -> None:
+    """Begun with half of them, Postgres would give its users no password."""
+    last = [secret.name for secret in SECRETS if reader in secret.readers][-1]
+    service = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())["services"][
+        reader
+    ]
+    assert f"until [ -s /run/secrets/ale/{last} ]" in str(service.get("entrypoint") or service["command"])
 
 
 def test_a_value_of_ones_own_wins_and_may_be_changed(root: Path) -> None:
