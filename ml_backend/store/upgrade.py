@@ -91,10 +91,10 @@ def _alone(engine: Engine) -> Iterator[Connection]:
 
 def _run(command: str, connection: Connection, revision: str) -> None:
     """One of Alembic's commands, within our transaction."""
+    for chatty in ("alembic.runtime", "alembic.autogenerate"):  # first: it talks while it is imported
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     from alembic import command as commands
 
-    for chatty in ("alembic.runtime", "alembic.autogenerate"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     getattr(commands, command)(alembic_config(connection), revision)
 
 
