@@ -1,4 +1,7 @@
-"""Environment variables, read once. A wrong value stops the start and lists the valid ones."""
+"""Environment variables, read once. A wrong value stops the start and lists the valid ones.
+
+Longer than other files: it is one table, and whoever looks for a variable finds all of them in one place.
+"""
 
 from __future__ import annotations
 

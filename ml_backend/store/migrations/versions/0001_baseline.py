@@ -1,4 +1,7 @@
-"""All tables as they were when migrations began: schema number 7 of the numbers that came before."""
+"""All tables as they were when migrations began: schema number 7 of the numbers that came before.
+
+Longer than other files, and never to be changed: a step is written down whole, once.
+"""
 
 from __future__ import annotations
 
