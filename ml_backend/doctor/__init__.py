@@ -41,6 +41,6 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     if not rows:
         yield broken("projects", "no project is connected", "run: ale connect PROJECT_ID")
     for row in rows:
-        yield from project_findings(settings, client, row)
+        yield from project_findings(settings, db, client, row)
         if row.status == "connected":
             yield from project_teacher(settings, row)

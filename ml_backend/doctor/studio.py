@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from ale.errors import AleError
 from ml_backend.auth import WEBHOOK_HEADER
-from ml_backend.connect import REFUSES, SAMPLING, is_our_hook, is_ours, refused_address
+from ml_backend.connect import REFUSES, is_our_hook, is_ours, refused_address
 from ml_backend.controls import find_control
 from ml_backend.doctor.findings import Finding, broken, works
+from ml_backend.doctor.order import order
 from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.settings import Settings
 from ml_backend.store import projects
+from ml_backend.store.database import Database
 from ml_backend.store.schema import Project
 
 SUBNETS = "USE_DEFAULT_BANNED_SUBNETS=false and USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16,fe80::/10"
@@ -45,7 +47,9 @@ def label_studio(settings: Settings) -> Generator[Finding, None, LabelStudioClie
     return client
 
 
-def project_findings(settings: Settings, client: LabelStudioClient, row: Project) -> Iterator[Finding]:
+def project_findings(
+    settings: Settings, db: Database, client: LabelStudioClient, row: Project
+) -> Iterator[Finding]:
     """One project: its config, Label Studio's way to us, the webhook, the order."""
     name = f"project {row.project_id}"
     try:
@@ -72,11 +76,12 @@ def project_findings(settings: Settings, client: LabelStudioClient, row: Project
         _config,
         _way_to_us,
         _webhook,
-        _order,
     )
     for check in checks:
         for finding in check(settings, client, row, theirs):
             yield replace(finding, hop=f"{name}: {finding.hop}")
+    for finding in order(db, row, theirs):
+        yield replace(finding, hop=f"{name}: {finding.hop}")
 
 
 def _config(_s: Settings, _c: LabelStudioClient, row: Project, theirs: Json) -> Iterator[Finding]:
@@ -128,27 +133,3 @@ def _webhook(settings: Settings, client: LabelStudioClient, row: Project, _their
         yield broken("webhook", f"{len(hooks)} webhooks to ALE: events arrive more than once", again)
     else:
         yield works("webhook", "registered with its secret")
-
-
-def _order(_settings: Settings, _c: LabelStudioClient, row: Project, theirs: Json) -> Iterator[Finding]:
-    again = f"run: ale connect {row.project_id}"
-    if theirs["sampling"] != SAMPLING:
-        yield broken("order", f"the order is not ALE's because sampling is {theirs['sampling']!r}", again)
-    elif not theirs["show_collab_predictions"]:
-        fix = "switch on Settings > Annotation > Use predictions to prelabel tasks"
-        yield broken("order", "the order is random because predictions are switched off", fix)
-    elif row.version is None:
-        yield broken("order", "nothing is published yet", "wait for the first pass; see `ale status`")
-    elif theirs["model_version"] != row.version:
-        seen = (
-            f"the order is random or old: model_version is {theirs['model_version']!r}, not {row.version!r}"
-        )
-        yield broken("order", seen, again)
-    else:
-        yield works("order", f"{row.version} in force, lowest score first")
-    if int(theirs.get("maximum_annotations") or 1) > 1:
-        yield broken(
-            "overlap",
-            f"maximum_annotations={theirs['maximum_annotations']}: partly annotated tasks are served first, at random",
-            "set Settings > Quality > Annotations per task to 1 and raise the overlap per task",
-        )
