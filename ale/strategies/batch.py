@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.types import Embeddings, Indices
 
@@ -38,7 +39,7 @@ def distinct(points: Embeddings, order: Indices, batch: int) -> Indices:
         if len(taken) == batch:
             break
         block = _unit(points[head[start : start + _BLOCK]])
-        blocked = (block @ kept[: len(taken)].T > NEAR).any(axis=1)
+        blocked: NDArray[np.bool_] = np.asarray((block @ kept[: len(taken)].T > NEAR).any(axis=1), bool)
         alike = block @ block.T > NEAR
         for row in range(len(block)):
             if len(taken) == batch:

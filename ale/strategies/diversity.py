@@ -51,7 +51,7 @@ def coreset(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
         return np.zeros(0, np.int64)
     points = beliefs.embeddings[rows]
     squares = np.einsum("ij,ij->i", points, points)
-    gap = np.full(len(rows), np.inf, np.float32)
+    gap: NDArray[np.float32] = np.full(len(rows), np.inf, np.float32)
     for start in range(0, len(beliefs.labelled), _LABELLED_BLOCK):
         gap = _nearer(gap, points, squares, beliefs.labelled[start : start + _LABELLED_BLOCK])
     at_once = -(-batch // MOST_STEPS)
