@@ -87,6 +87,15 @@ def test_badge_begins_with_the_longest_gradient() -> None:
     assert STRATEGIES["badge"](Beliefs(points, probs), 1, rng()).tolist() == [2]
 
 
+def test_badge_measures_from_all_that_were_taken() -> None:
+    """Texts of which the student is sure cause no gradient, whatever they say: one of them stands for all."""
+    points = np.eye(12, dtype=np.float32)
+    probs = np.array([[0.501, 0.499], [0.5, 0.5]] + [[1, 0]] * 10, np.float32)
+    for seed in range(20):
+        chosen = STRATEGIES["badge"](Beliefs(points, probs), 3, rng(seed))
+        assert {0, 1} < set(chosen.tolist())
+
+
 @given(seeds, st.integers(2, 40), st.integers(1, 5), st.integers(1, 10))
 @settings(max_examples=40, deadline=None)
 def test_coreset_goes_to_the_farthest(seed: int, rows: int, labelled: int, batch: int) -> None:
@@ -111,6 +120,18 @@ def test_batches_of_many_rows_are_chosen_several_at_a_time(name: str) -> None:
     probs = rng().dirichlet(np.ones(3), 900).astype(np.float32)
     chosen = STRATEGIES[name](Beliefs(points, probs), 450, rng())
     assert len(set(chosen.tolist())) == 450
+
+
+def test_margin_clusters_takes_the_middle_of_a_crowd() -> None:
+    """Of equally unsure texts the nearest to each centre is asked."""
+    points = np.array(
+        [[1, 0.1, 0], [1, -0.1, 0], [1, 0, 0], [0, 0.1, 1], [0, -0.1, 1], [0, 0, 1]], np.float32
+    )
+    for seed in range(5):
+        chosen = STRATEGIES["margin-clusters"](
+            Beliefs(points, np.full((6, 2), 0.5, np.float32)), 2, rng(seed)
+        )
+        assert sorted(chosen.tolist()) == [2, 5]
 
 
 def test_density_prefers_the_crowd_to_the_oddity() -> None:

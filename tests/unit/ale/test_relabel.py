@@ -74,6 +74,16 @@ def test_the_last_answer_of_a_person_counts() -> None:
     assert scores[1] < scores[0] - 0.3
 
 
+def test_a_tied_vote_is_not_left_to_chance() -> None:
+    """Two people contradict each other and the student cannot tell: no warning, no draw, asked first."""
+    said = answers([(0, 0, 0), (0, 1, 1), (1, 0, 0), (1, 1, 0)], {0: TORN, 1: SURE})
+    asked = next_questions(said, np.array([9]), np.array([SURE], np.float32), rng(), people=3)
+    assert asked.rows.tolist()[0] == 0
+    lone = answers([(0, 0, 0), (0, 1, 1)], {0: TORN})
+    only = next_questions(lone, np.array([9]), np.array([SURE], np.float32), rng(), people=3)
+    assert only.rows.tolist() == [0, 9]
+
+
 def test_input_that_does_not_fit_is_refused() -> None:
     """Lengths, targets and beliefs are checked at the door."""
     one, belief = np.zeros(1, np.int64), np.array([TORN], np.float32)
