@@ -170,12 +170,34 @@ class Beliefs:
 
     `student` is None before the first student; `teacher` is None without a teacher, and its rows are NaN
     where the teacher abstained. `labelled` are the embeddings of what humans have labelled so far.
+    `committee` has the probabilities of the candidates that the student is made of, shape (members,
+    candidates, labels); None for a student of one.
     """
 
     embeddings: Embeddings
     student: Probs | None = None
     teacher: Probs | None = None
     labelled: Embeddings = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    committee: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.embeddings)
+        widths = set()
+        for name, probs in (("student", self.student), ("teacher", self.teacher)):
+            if probs is not None:
+                if probs.ndim != 2 or len(probs) != n:
+                    raise ValueError(f"{name} of shape {probs.shape} for {n} candidates")
+                widths.add(probs.shape[1])
+        if self.committee is not None:
+            if self.committee.ndim != 3 or self.committee.shape[1] != n:
+                raise ValueError(f"committee of shape {self.committee.shape} for {n} candidates")
+            widths.add(self.committee.shape[2])
+        if len(widths) > 1:
+            raise ValueError(f"beliefs over {' and '.join(map(str, sorted(widths)))} labels")
+        if len(self.labelled) and self.labelled.shape[1:] != self.embeddings.shape[1:]:
+            raise ValueError(
+                f"labelled rows of shape {self.labelled.shape[1:]}, not {self.embeddings.shape[1:]}"
+            )
 
     def __len__(self) -> int:
         return len(self.embeddings)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from ale.errors import UnknownName
 from ale.protocols import Strategy
+from ale.strategies.badge import badge
 from ale.strategies.baseline import random_order
-from ale.strategies.disagreement import disagreement
-from ale.strategies.diversity import diverse, margin, margin_clusters
+from ale.strategies.density import density_weighted
+from ale.strategies.disagreement import committee, disagreement, vote_entropy
+from ale.strategies.diversity import coreset, typiclust
+from ale.strategies.margins import margin, margin_clusters
 from ale.strategies.uncertainty import entropy_scores, least_confidence_scores, top
 
 STRATEGIES: dict[str, Strategy] = {
     "margin": margin,
     "margin-clusters": margin_clusters,
-    "least-confidence": top(least_confidence_scores, diverse),
-    "entropy": top(entropy_scores, diverse),
+    "least-confidence": top(least_confidence_scores, typiclust),
+    "entropy": top(entropy_scores, typiclust),
+    "density-weighted": density_weighted,
+    "badge": badge,
     "disagreement": disagreement,
-    "diverse": diverse,
+    "committee": committee,
+    "vote-entropy": vote_entropy,
+    "typiclust": typiclust,
+    "coreset": coreset,
     "random": random_order,
 }
 DEFAULT_STRATEGY = "margin"

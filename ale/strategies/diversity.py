@@ -1,4 +1,4 @@
-"""Batches that cover the pool: for the cold start, and to keep a batch from asking one thing ten times."""
+"""Batches that cover the pool, from embeddings alone: for the cold start, and as a yardstick."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.clusters import weighted_kmeans
-from ale.strategies.uncertainty import margin_scores, ordered
+from ale.strategies.batch import MOST_STEPS, distinct, rows_by_lot
+from ale.strategies.uncertainty import ordered
 from ale.types import Beliefs, Embeddings, Indices
 
 _LARGE_POOL = 4_000  # clusters of a batch are found as well in a sample, in bounded time
+_MOST_CLUSTERS = 500  # the limit of the paper; beyond it clusters are asked more than once
 _NEIGHBOURS = 20
-_NEAR = 0.97  # cosine above which two texts are the same question
-_HEAD = 10  # how many times the batch is looked at when a batch is spread out
+_LABELLED_BLOCK = 1_000
 
 
-def diverse(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
-    """The most typical example of each of `batch` clusters, largest cluster first (TypiClust, Hacohen 2022).
+def typiclust(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
+    """The most typical example of each cluster, largest cluster first (TypiClust, Hacohen et al., 2022).
 
-    Needs embeddings only. Clusters near what is labelled come last: that ground is covered.
+    As many clusters as labelled rows and batch together, at most 500. A cluster's turn comes again when
+    all others hold as many labels: ground that is covered comes last.
     """
     n = len(beliefs)
     batch = min(batch, n)
@@ -27,76 +29,59 @@ def diverse(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
     rows = np.sort(rng.permutation(n)[: max(_LARGE_POOL, 2 * batch)])
     points = beliefs.embeddings[rows]
     covered = len(beliefs.labelled)
-    centres, assigned = weighted_kmeans(points, batch + min(covered, batch), rng)
-    sizes = np.bincount(assigned, minlength=len(centres)).astype(np.float64)
+    centres, assigned = weighted_kmeans(points, min(batch + covered, _MOST_CLUSTERS), rng)
+    sizes = np.bincount(assigned, minlength=len(centres))
+    turn = _typicality_rank(points, assigned)
     if covered:
-        held = np.unique((beliefs.labelled @ centres.T - 0.5 * (centres**2).sum(axis=1)).argmax(axis=1))
-        sizes[held] -= len(rows)
-    typical = [
-        _most_typical(points, np.flatnonzero(assigned == c))
-        for c in ordered(sizes, rng)
-        if (assigned == c).any()
-    ]
-    chosen = rows[np.array(typical[:batch], np.int64)]
-    rest = np.setdiff1d(rng.permutation(n), chosen)
-    return np.asarray(np.concatenate([chosen, rng.permutation(rest)])[:batch], np.int64)
+        nearest = (beliefs.labelled @ centres.T - 0.5 * (centres**2).sum(axis=1)).argmax(axis=1)
+        turn += np.bincount(nearest, minlength=len(centres))[assigned]
+    by_size = np.empty(len(centres), np.int64)
+    by_size[ordered(sizes.astype(np.float64), rng)] = np.arange(len(centres))
+    return distinct(beliefs.embeddings, rows[np.lexsort((by_size[assigned], turn))], batch)
 
 
-def margin_clusters(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
-    """Of the ten batches with the smallest margin, the nearest to each of `batch` weighted centres.
+def coreset(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
+    """The row farthest from all labelled and taken ones, again and again (k-centre greedy, Sener 2018).
 
-    Clustered margin after Zhdanov (2019); ordered by margin. Without any belief it is `diverse`.
+    Looks at 20,000 rows drawn by lot; the first centre is by lot while nothing is labelled.
     """
-    probs = beliefs.best
-    if probs is None:
-        return diverse(beliefs, batch, rng)
-    scores = margin_scores(probs)
-    head = ordered(scores, rng)[: _HEAD * max(batch, 0)]
-    if len(head) <= batch:
-        return head
-    points = beliefs.embeddings[head]
-    centres, assigned = weighted_kmeans(points, batch, rng, weights=scores[head])
+    rows = rows_by_lot(len(beliefs), batch, rng)
+    batch = min(batch, len(rows))
+    if batch <= 0:
+        return np.zeros(0, np.int64)
+    points = beliefs.embeddings[rows]
+    squares = np.einsum("ij,ij->i", points, points)
+    gap: NDArray[np.float32] = np.full(len(rows), np.inf, np.float32)
+    for start in range(0, len(beliefs.labelled), _LABELLED_BLOCK):
+        gap = _nearer(gap, points, squares, beliefs.labelled[start : start + _LABELLED_BLOCK])
+    at_once = -(-batch // MOST_STEPS)
     chosen: list[int] = []
-    for c in range(len(centres)):
-        members = np.flatnonzero(assigned == c)
-        if len(members):
-            chosen.append(int(members[((points[members] - centres[c]) ** 2).sum(axis=1).argmin()]))
-    # `head` is ordered by margin, so sorted positions are; duplicates of taken texts fill up at the end.
-    others = np.setdiff1d(np.arange(len(head)), chosen)
-    return np.asarray(head[np.concatenate([np.sort(chosen), others])[:batch]], np.int64)
+    while len(chosen) < batch:
+        # Rows stand in random order, so the first of equals is one by lot.
+        new = [int(gap.argmax())] if at_once == 1 else np.argpartition(-gap, at_once)[:at_once].tolist()
+        chosen += new
+        gap = _nearer(gap, points, squares, points[new])
+        gap[chosen] = -1.0
+    spare = np.setdiff1d(ordered(gap, rng), chosen, assume_unique=True)
+    return distinct(beliefs.embeddings, rows[np.concatenate([np.array(chosen, np.int64), spare])], batch)
 
 
-def margin(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
-    """The smallest margins of the student, near-duplicates within the batch put behind; the default.
-
-    Before the first student it spreads out over the teacher's doubts, before any belief over the pool.
-    """
-    if beliefs.student is None:
-        return margin_clusters(beliefs, batch, rng)
-    head = ordered(margin_scores(beliefs.student), rng)[: _HEAD * max(batch, 0)]
-    return head[_duplicates_last(beliefs.embeddings[head], batch)]
+def _nearer(
+    gap: NDArray[np.float32], points: Embeddings, squares: NDArray[np.float32], centres: Embeddings
+) -> NDArray[np.float32]:
+    """The squared distance to the nearest centre, when these centres join those that made `gap`."""
+    own = np.einsum("ij,ij->i", centres, centres)
+    reach = (own - 2.0 * (points @ centres.T)).min(axis=1) + squares
+    return np.asarray(np.minimum(gap, np.maximum(reach, 0.0)), np.float32)
 
 
-def _most_typical(points: Embeddings, members: NDArray[np.int64]) -> int:
-    """The member whose nearest neighbours in the cluster are nearest."""
-    own = points[members[:1_000]]
-    closeness = np.sort(own @ own.T, axis=1)[:, -_NEIGHBOURS - 1 :]
-    return int(members[int(closeness.mean(axis=1).argmax())])
-
-
-def _duplicates_last(points: Embeddings, batch: int) -> Indices:
-    """Positions of the first `batch` rows that are not near one taken before; near ones only fill up."""
-    length = np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    unit = points / length
-    taken: list[int] = []
-    near: list[int] = []
-    blocked = np.zeros(len(points), bool)
-    for row in range(len(points)):
-        if len(taken) == batch:
-            break
-        if blocked[row]:
-            near.append(row)
-            continue
-        taken.append(row)
-        blocked |= unit @ unit[row] > _NEAR
-    return np.array((taken + near)[:batch], np.int64)
+def _typicality_rank(points: Embeddings, assigned: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each row's place in its cluster: 0 = the one whose nearest neighbours are nearest."""
+    place = np.zeros(len(points), np.int64)
+    for cluster in np.unique(assigned):
+        members = np.flatnonzero(assigned == cluster)
+        own = points[members[:1_000]]
+        closeness = np.sort(own @ own.T, axis=1)[:, -_NEIGHBOURS - 1 :].mean(axis=1)
+        order = np.concatenate([np.argsort(-closeness, kind="stable"), np.arange(len(own), len(members))])
+        place[members[order]] = np.arange(len(members))
+    return place

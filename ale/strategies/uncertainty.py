@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.protocols import Strategy
+from ale.strategies.batch import distinct
 from ale.types import Beliefs, Indices, Probs, Scores
 
 
@@ -35,9 +36,13 @@ def entropy_scores(probs: Probs) -> Scores:
     return np.asarray(np.clip(-(safe * np.log(safe)).sum(axis=1) / np.log(probs.shape[1]), 0.0, 1.0))
 
 
-def ordered(scores: NDArray[np.floating], rng: np.random.Generator) -> Indices:
-    """Row numbers, highest score first; ties by lot, so that no task is favoured by its id."""
-    return np.asarray(np.lexsort((rng.random(len(scores)), -scores)), np.int64)
+def ordered(
+    scores: NDArray[np.floating], rng: np.random.Generator, then: NDArray[np.floating] | None = None
+) -> Indices:
+    """Row numbers, highest score first, equal ones by `then`; ties by lot, so that no id is favoured."""
+    lot = rng.random(len(scores))
+    keys = (lot, -scores) if then is None else (lot, -then, -scores)
+    return np.asarray(np.lexsort(keys), np.int64)
 
 
 def top(score: Callable[[Probs], Scores], cold_start: Strategy) -> Strategy:
@@ -47,7 +52,7 @@ def top(score: Callable[[Probs], Scores], cold_start: Strategy) -> Strategy:
         probs = beliefs.best
         if probs is None:
             return cold_start(beliefs, batch, rng)
-        return ordered(score(probs), rng)[: max(batch, 0)]
+        return distinct(beliefs.embeddings, ordered(score(probs), rng), batch)
 
     strategy.__doc__ = score.__doc__
     return strategy

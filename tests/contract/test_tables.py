@@ -15,22 +15,36 @@ from ale.text import to_example
 from ale.types import Beliefs, Example, LabelSpace
 
 
-def beliefs(rows: int, labels: int = 3, student: bool = True, teacher: bool = True) -> Beliefs:
-    """Random beliefs; every other teacher row is an abstention."""
+def beliefs(
+    rows: int,
+    labels: int = 3,
+    student: bool = True,
+    teacher: str = "half",
+    members: int = 3,
+    labelled: int = 2,
+) -> Beliefs:
+    """Random beliefs; a teacher answers every other row, or abstains on all of them ("silent")."""
     rng = np.random.default_rng(rows)
     points = rng.normal(size=(rows, 8)).astype(np.float32)
     probs = rng.dirichlet(np.ones(labels), rows).astype(np.float32).reshape(rows, labels)
     said = probs[::-1].copy()
-    said[::2] = np.nan
-    return Beliefs(points, probs if student else None, said if teacher else None, points[:2])
+    said[:: 2 if teacher == "half" else 1] = np.nan
+    return Beliefs(
+        points,
+        probs if student else None,
+        None if teacher == "none" else said,
+        points[:labelled],
+        np.stack([np.roll(probs, turn, axis=0) for turn in range(members)]) if student and members else None,
+    )
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("rows", [0, 1, 2, 40])
 @pytest.mark.parametrize("labels", [1, 3])
-@pytest.mark.parametrize(("student", "teacher"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("student", [True, False])
+@pytest.mark.parametrize("teacher", ["half", "silent", "none"])
 @pytest.mark.parametrize("batch", [0, 1, 7, 100])
-def test_strategy(name: str, rows: int, labels: int, student: bool, teacher: bool, batch: int) -> None:
+def test_strategy(name: str, rows: int, labels: int, student: bool, teacher: str, batch: int) -> None:
     """As many distinct rows as were asked for or are there, the same for the same generator."""
     given = beliefs(rows, labels, student, teacher)
     chosen = STRATEGIES[name](given, batch, np.random.default_rng(1))
@@ -41,10 +55,34 @@ def test_strategy(name: str, rows: int, labels: int, student: bool, teacher: boo
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(("members", "labelled"), [(0, 2), (1, 0), (3, 0), (3, 60)])
+def test_strategy_with_few_members_or_no_labels(name: str, members: int, labelled: int) -> None:
+    """No committee, one of a single member, nothing labelled and everything labelled are no errors."""
+    chosen = STRATEGIES[name](beliefs(40, members=members, labelled=labelled), 5, np.random.default_rng(1))
+    assert len(set(chosen.tolist())) == 5
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_equal_texts_do_not_disturb_a_strategy(name: str) -> None:
     """A pool of one text thousandfold is ranked like any other."""
-    same = Beliefs(np.ones((30, 4), np.float32), np.full((30, 2), 0.5, np.float32))
+    halves = np.full((30, 2), 0.5, np.float32)
+    same = Beliefs(np.ones((30, 4), np.float32), halves, halves, committee=np.stack([halves] * 3))
     assert len(STRATEGIES[name](same, 10, np.random.default_rng(0))) == 10
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
+@pytest.mark.parametrize("student", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_near_duplicates_in_a_batch(name: str, student: bool, seed: int) -> None:
+    """Of 12 texts with three near-copies each, a batch of 12 asks every text once."""
+    rng = np.random.default_rng(seed)
+    texts = np.eye(12, dtype=np.float32)[np.repeat(np.arange(12), 4)]
+    points = texts + rng.normal(scale=0.01, size=texts.shape).astype(np.float32)
+    probs = rng.dirichlet(np.ones(3), len(points)).astype(np.float32)
+    members = np.stack([np.roll(probs, turn, axis=1) for turn in range(3)])
+    given = Beliefs(points, probs if student else None, np.roll(probs, 1, axis=1), committee=members)
+    chosen = STRATEGIES[name](given, 12, rng)
+    assert sorted((chosen // 4).tolist()) == list(range(12))
 
 
 @pytest.fixture(params=STUDENTS)

@@ -56,7 +56,7 @@ def test_cold_start_leaves_covered_ground_for_last() -> None:
     """A crowd with a labelled member is not asked while another has none."""
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
     beliefs = Beliefs(points, labelled=np.eye(3, dtype=np.float32)[:2])
-    assert STRATEGIES["diverse"](beliefs, 1, rng())[0] // 10 == 2
+    assert STRATEGIES["typiclust"](beliefs, 1, rng())[0] // 10 == 2
 
 
 def test_contradiction_is_highest_for_opposites() -> None:
