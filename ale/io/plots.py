@@ -1,12 +1,17 @@
-"""Learning curves as a picture."""
+"""Learning curves and calibration as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ale.errors import ConfigurationError, MissingExtra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,7 @@ def draw_curves(
     measured: str = "accuracy on the test split",
 ) -> None:
     """Writes the picture; `marks` are horizontal lines by name. The ending of `path` tells the format."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingExtra("a plot", "bench") from error
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(8, 5), layout="constrained")
+    with _figure(8, 5) as figure:
         axes = figure.add_subplot()
         for name, line in lines.items():
             low = [y - s for y, s in zip(line.y, line.spread, strict=True)]
@@ -52,7 +50,42 @@ def draw_curves(
         axes.minorticks_off()
         axes.grid(alpha=0.25)
         axes.legend(loc="lower right")
-        try:
-            figure.savefig(path, dpi=150)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"cannot write the plot {path}: {error}") from error
+        _save(figure, path)
+
+
+def draw_reliability(path: Path, title: str, panels: Mapping[str, Mapping[str, Line]]) -> None:
+    """Writes a panel per name: what is right (`y`) against what was said (`x`); on the diagonal is honest."""
+    with _figure(4 * len(panels), 4.4) as figure:
+        figure.suptitle(title)
+        for place, (name, lines) in enumerate(panels.items(), start=1):
+            axes = figure.add_subplot(1, len(panels), place)
+            axes.plot((0, 1), (0, 1), linestyle="--", linewidth=0.8, color="0.4")
+            for label, line in lines.items():
+                axes.errorbar(
+                    line.x, line.y, yerr=line.spread, marker="o", markersize=3, capsize=2, label=label
+                )
+            axes.set(title=name, xlabel="confidence", xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
+            axes.grid(alpha=0.25)
+            axes.legend(loc="upper left")
+        figure.axes[0].set_ylabel("share that is right, on the test split")
+        _save(figure, path)
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingExtra("a plot", "bench") from error
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.size": 9}):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """The ending of `path` tells the format."""
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot write the plot {path}: {error}") from error
