@@ -73,7 +73,8 @@ def benchmark(
     strategies: Annotated[
         str,
         typer.Option(
-            help="By comma; each is run beside `ale`, which is the default.", rich_help_panel=_COMPARED
+            help="Query strategies to run beside `ale` (the committed default), by comma.",
+            rich_help_panel=_COMPARED,
         ),
     ] = "random",
     students: Annotated[
@@ -118,7 +119,7 @@ def benchmark(
     cache: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for embeddings and paid answers. [the user's cache]", rich_help_panel=_RESULT
+            help="Folder for embeddings and paid answers. Default: the user's cache.", rich_help_panel=_RESULT
         ),
     ] = None,
 ) -> None:
@@ -250,11 +251,19 @@ def _write_json(report: Report, path: Path) -> None:
 def _draw(report: Report, plot: Path | None, reliability: Path | None) -> None:
     if plot is None and reliability is None:
         return
+    from ale.benchmark.curves import WITHOUT
     from ale.io.plots import Line, draw_curves, draw_reliability
 
     if plot is not None:
+        plain = [name for name in report.curves if not name.endswith(WITHOUT)]
         lines = {
-            name: Line(curve.labels.tolist(), curve.accuracy.tolist(), curve.spread.tolist())
+            name: Line(
+                curve.labels.tolist(),
+                curve.accuracy.tolist(),
+                curve.spread.tolist(),
+                colour=plain.index(name.removesuffix(WITHOUT)),
+                dashed=name.endswith(WITHOUT),
+            )
             for name, curve in report.curves.items()
         }
         full = report.full_data_accuracy

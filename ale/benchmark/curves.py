@@ -27,6 +27,9 @@ from ale.types import Embeddings, LabelSpace, Probs
 DEFAULT = "ale"
 """The method with the committed defaults."""
 
+WITHOUT = "-without-teacher"
+"""What follows a method's name when it is run without the teacher that there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -71,7 +74,7 @@ def methods(
             plain.append(Method(name, strategy, kind, teacher))
     if not teacher:
         return plain + others
-    without = [Method(f"{m.name}-without-teacher", m.strategy, m.student, teacher=False) for m in plain]
+    without = [Method(f"{m.name}{WITHOUT}", m.strategy, m.student, teacher=False) for m in plain]
     return [one for pair in zip(plain, without, strict=True) for one in pair] + others
 
 

@@ -109,7 +109,8 @@ def _logits(classifier: Any, labels: int) -> Callable[[Embeddings], NDArray[np.f
 
     def logits(features: Embeddings) -> NDArray[np.float64]:
         probs = np.full((len(features), labels), _NEVER)
-        probs[:, model.classes_] = np.maximum(model.predict_proba(features), _NEVER)
+        if len(features):  # scikit-learn refuses to predict nothing
+            probs[:, model.classes_] = np.maximum(model.predict_proba(features), _NEVER)
         return np.asarray(np.log(probs))
 
     return logits

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from ale.benchmark.curves import Arrays, Method, curve, full_data, methods, stops
 from ale.benchmark.data import BenchmarkData
 from ale.benchmark.opinion import AnswerStore, as_json, ask
-from ale.benchmark.points import draw_audit
+from ale.benchmark.points import Point, draw_audit
 from ale.benchmark.report import Report
 from ale.errors import ConfigurationError
 from ale.protocols import Teacher
@@ -20,7 +21,9 @@ BUDGETS = (10, 25, 50, 100, 200, 300, 500, 800, 1200)
 SEEDS = 5
 
 Progress = Callable[[str, int, int], None]
-"""Hears of a step (or the name of a method), how much more of it is done, and how much it is in all."""
+"""Hears of a step, how much more of it is done, and how much it is in all. `label:` is followed by what is
+run at the moment; that does not make it another step.
+"""
 
 Keep = Callable[[Report], None]
 """Gets the report so far after every curve."""
@@ -102,13 +105,28 @@ def run_benchmark(
         "methods": [asdict(method) for method in chosen],
     }
     report = Report(data.name, full.accuracy, [], settings, told, notes, finished=False)
-    for method in chosen:
-        progress(method.name, 0, _work(method, plan, budgets, room))
+    work = plan.seeds * sum(
+        stops(budgets, room, plan.batch, method)[-1] for method in set(map(_unnamed, chosen))
+    )
     try:
         # Seed by seed, so that a run that is cut off compares the methods on the same seeds.
         for seed in range(plan.seeds):
+            known: dict[Method, list[Point]] = {}
             for method in chosen:
-                report = _with_curve(report, arrays, method, seed, plan, budgets, room, progress)
+                same = _unnamed(method)
+                if same not in known:
+                    step = f"label:seed {seed + 1} of {plan.seeds}, {method.name}"
+                    more = curve(
+                        arrays,
+                        method,
+                        seed,
+                        budgets,
+                        plan.batch,
+                        partial(_hear, progress, step, work),
+                        audit=plan.audit,
+                    )
+                    known[same] = list(more)
+                report = _with(report, [replace(point, method=method.name) for point in known[same]])
                 if keep is not None:
                     keep(report)
     except KeyboardInterrupt:
@@ -118,34 +136,20 @@ def run_benchmark(
     return replace(report, finished=True)
 
 
-def _with_curve(
-    report: Report,
-    arrays: Arrays,
-    method: Method,
-    seed: int,
-    plan: Plan,
-    budgets: Sequence[int],
-    room: int,
-    progress: Progress,
-) -> Report:
+def _unnamed(method: Method) -> Method:
+    """Equal for methods that do the same: `ale` may be one of the strategies, and is then run once."""
+    return method if method.peer else replace(method, name="")
+
+
+def _hear(progress: Progress, step: str, work: int, done: int) -> None:
+    progress(step, done, work)
+
+
+def _with(report: Report, more: list[Point]) -> Report:
     """The report with one more curve, the points in the order of the methods."""
-    work = _work(method, plan, budgets, room)
-    more = curve(
-        arrays,
-        method,
-        seed,
-        budgets,
-        plan.batch,
-        lambda done: progress(method.name, done, work),
-        audit=plan.audit,
-    )
     order = [chosen["name"] for chosen in report.settings["methods"]]
     points = sorted([*report.points, *more], key=lambda point: order.index(point.method))
     return replace(report, points=points)
-
-
-def _work(method: Method, plan: Plan, budgets: Sequence[int], room: int) -> int:
-    return stops(budgets, room, plan.batch, method)[-1] * plan.seeds
 
 
 def _room(data: BenchmarkData, plan: Plan) -> int:

@@ -26,11 +26,12 @@ _WORDS = {
     "encode": "Texts encoded",
     "ask": "Teacher asked",
     "full data": "Fit on all labels",
+    "label": "Labels given",
 }
 
 
 class Bars:
-    """A bar per step and per method, on the error stream, so that the tables can be piped."""
+    """A bar per step, on the error stream, so that the tables can be piped."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -52,9 +53,10 @@ class Bars:
 
     def heard(self, step: str, more: int, total: int) -> None:
         """Move the bar of a step on; see `ale.benchmark.run.Progress`."""
-        if step not in self._steps:
-            self._steps[step] = self._bars.add_task(_WORDS.get(step, step), total=total)
-        self._bars.advance(self._steps[step], more)
+        name, _, now = step.partition(":")
+        if name not in self._steps:
+            self._steps[name] = self._bars.add_task(_WORDS[name], total=total)
+        self._bars.update(self._steps[name], description=f"{_WORDS[name]}{now and f': {now}'}", advance=more)
 
 
 def show(report: Report, console: Console | None = None) -> None:
@@ -80,10 +82,29 @@ def show(report: Report, console: Console | None = None) -> None:
     for peer, ratio in report.ratios.items():
         said = ", ".join(f"{need} {_times(value)}" for need, value in ratio.items())
         out.print(f"{peer} needs, times the labels of {DEFAULT}: {said}.")
+    if DEFAULT in report.curves:
+        out.print(_luck(report))
     if settings["audit"]:
-        out.print(f"{settings['audit']} audit labels per run came on top of n; nothing was trained on them.")
+        covered = summarise(report.curves[DEFAULT], report.full_data_accuracy)["audit_coverage"]
+        out.print(
+            f"{settings['audit']} audit labels per run came on top of n; nothing was trained on them. Their 95 % "
+            f"interval held the accuracy on the test split at {covered:.0%} of the points of {DEFAULT}."
+        )
     for note in report.all_notes:
         out.print(f"Note: {note}.")
+
+
+def _luck(report: Report) -> str:
+    curve = report.curves[DEFAULT]
+    parts = [
+        f"{luck:.3f} after {n} labels"
+        for n, luck in zip(curve.labels, curve.ece_by_luck, strict=True)
+        if n in report.judged
+    ]
+    return (
+        f"A perfectly calibrated student with the confidences of {DEFAULT} would show an ECE of "
+        f"{' and '.join(parts)}: the luck of a test split of this size."
+    )
 
 
 def _console() -> Console:
@@ -109,8 +130,8 @@ def _needs(report: Report) -> Table:
     at = report.judged
     headings = ["method", "n90", "n95", "n95 by seed", "area"]
     headings += [f"ECE {n}" for n in at]
-    headings += [f"audited {n}" for n in at if audited]
-    headings += [f"luck {n}" for n in at] + ["fit s", "learn s"]
+    headings += [f"audited\nECE {n}" for n in at if audited]
+    headings += ["fit s", "learn s"]
     table = _table("Labels to 90 and 95 % of full data, calibration, seconds", headings)
     for name, curve in report.curves.items():
         table.add_row(name, *_cells(curve, at, report.full_data_accuracy, audited=audited))
@@ -120,11 +141,11 @@ def _needs(report: Report) -> Table:
 def _cells(curve: MeanCurve, at: list[int], full: float, *, audited: bool) -> list[str]:
     summary = summarise(curve, full)
     needed = [_labels(summary[name]) for name in ("n90", "n95")]
-    columns = [curve.ece, *([curve.audited_ece] if audited else []), curve.ece_by_luck]
+    columns = [curve.ece, *([curve.audited_ece] if audited else [])]
     places = [int(np.flatnonzero(curve.labels == n)[0]) for n in at]
     honest = [f"{column[place]:.3f}" for column in columns for place in places]
-    seconds = [f"{summary[name]:.2f}" for name in ("fit_seconds", "learn_seconds")]
-    return [*needed, _range(summary["n95_by_seed"]), f"{summary['auc']:.3f}", *honest, *seconds]
+    seconds = [_number(summary[name], 2) for name in ("fit_seconds", "learn_seconds")]
+    return [*needed, _range(summary["n95_by_seed"]), _number(summary["auc"], 3), *honest, *seconds]
 
 
 def _range(needed: list[float | str]) -> str:
@@ -135,7 +156,11 @@ def _range(needed: list[float | str]) -> str:
 
 
 def _labels(needed: float | str) -> str:
-    return needed if isinstance(needed, str) else f"{needed:.0f}"
+    return needed.replace(" ", "") if isinstance(needed, str) else f"{needed:.0f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _times(ratio: float | str | None) -> str:
@@ -143,9 +168,9 @@ def _times(ratio: float | str | None) -> str:
 
 
 def _table(title: str, headings: list[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "method" else "right", overflow="fold")
+    """Narrow, since ten budgets have to fit; where there is no room, a name is broken, a figure never."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column(headings[0], overflow="fold")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
