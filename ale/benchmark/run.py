@@ -115,7 +115,7 @@ def run_benchmark(
             for method in chosen:
                 same = _unnamed(method)
                 if same not in known:
-                    step = f"label:seed {seed + 1} of {plan.seeds}, {method.name}"
+                    step = f"label:Seed {seed + 1} of {plan.seeds}: {method.name}"
                     more = curve(
                         arrays,
                         method,

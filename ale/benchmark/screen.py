@@ -31,12 +31,15 @@ _WORDS = {
 
 
 class Bars:
-    """A bar per step, on the error stream, so that the tables can be piped."""
+    """A bar per step, on the error stream, so that the tables can be piped.
+
+    The bar of the curves counts labels over all of them and names the one that is run at the moment.
+    """
 
     def __init__(self) -> None:
         self._bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=12),  # leaves room for a method's name in 80 columns
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -56,7 +59,7 @@ class Bars:
         name, _, now = step.partition(":")
         if name not in self._steps:
             self._steps[name] = self._bars.add_task(_WORDS[name], total=total)
-        self._bars.update(self._steps[name], description=f"{_WORDS[name]}{now and f': {now}'}", advance=more)
+        self._bars.update(self._steps[name], description=now or _WORDS[name], advance=more)
 
 
 def show(report: Report, console: Console | None = None) -> None:
@@ -77,7 +80,9 @@ def show(report: Report, console: Console | None = None) -> None:
             f"Teacher {told['name']}: {told['accuracy']:.3f} right of {told['answered']} answers "
             f"({low:.3f} to {high:.3f}), {told['abstained']} abstentions{f' ({why})' if why else ''}."
         )
+    out.print("\n[bold]Accuracy on the test split after n human labels[/] (mean over seeds)")
     out.print(_accuracies(report))
+    out.print("[bold]Labels to 90 and 95 % of full data, calibration, seconds of the slowest budget[/]")
     out.print(_needs(report))
     for peer, ratio in report.ratios.items():
         said = ", ".join(f"{need} {_times(value)}" for need, value in ratio.items())
@@ -117,7 +122,7 @@ def _accuracies(report: Report) -> Table:
     """Mean accuracy on the test split by number of human labels, over the seeds."""
     curves = report.curves
     labels = sorted({int(n) for curve in curves.values() for n in curve.labels})
-    table = _table("Accuracy after n human labels (mean over seeds)", ["method", *map(str, labels)])
+    table = _table(["method", *map(str, labels)])
     for name, curve in curves.items():
         accuracy = dict(zip(curve.labels.tolist(), curve.accuracy.tolist(), strict=True))
         table.add_row(name, *(f"{accuracy[n]:.3f}" if n in accuracy else "" for n in labels))
@@ -132,7 +137,7 @@ def _needs(report: Report) -> Table:
     headings += [f"ECE {n}" for n in at]
     headings += [f"audited\nECE {n}" for n in at if audited]
     headings += ["fit s", "learn s"]
-    table = _table("Labels to 90 and 95 % of full data, calibration, seconds", headings)
+    table = _table(headings)
     for name, curve in report.curves.items():
         table.add_row(name, *_cells(curve, at, report.full_data_accuracy, audited=audited))
     return table
@@ -167,9 +172,9 @@ def _times(ratio: float | str | None) -> str:
     return "cannot be said" if ratio is None else str(ratio)
 
 
-def _table(title: str, headings: list[str]) -> Table:
+def _table(headings: list[str]) -> Table:
     """Narrow, since ten budgets have to fit; where there is no room, a name is broken, a figure never."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column(headings[0], overflow="fold")
     for heading in headings[1:]:
         table.add_column(heading, justify="right", no_wrap=True)

@@ -91,10 +91,10 @@ def test_progress_is_told_of_every_label_once() -> None:
     run_benchmark(data(), BagOfWords(), PLAN, None, lambda *told: heard.append(told))
     labels = [told for told in heard if told[0].startswith("label:")]
     assert {total for _, _, total in labels} == {sum(more for _, more, _ in labels)} == {2 * 2 * 20}
-    assert labels[0][0] == "label:seed 1 of 2, ale"
+    assert labels[0][0] == "label:Seed 1 of 2: ale"
 
 
-@pytest.mark.parametrize("at", ["seed 2 of 2, ale", "seed 2 of 2, random"])
+@pytest.mark.parametrize("at", ["Seed 2 of 2: ale", "Seed 2 of 2: random"])
 def test_a_run_that_is_cut_off_keeps_its_whole_curves(at: str) -> None:
     """What was kept after each curve is what comes back; the report says so, and is told like any other."""
     kept: list[Report] = []
