@@ -133,7 +133,7 @@ def _needs(report: Report) -> Table:
     """What a method costs in labels and seconds, and how honest it is."""
     audited = report.settings["audit"] > 0
     at = report.judged
-    headings = ["method", "n90", "n95", "n95 by seed", "area"]
+    headings = ["method", "n90", "n95", "n95\nby seed", "area"]
     headings += [f"ECE {n}" for n in at]
     headings += [f"audited\nECE {n}" for n in at if audited]
     headings += ["fit s", "learn s"]
