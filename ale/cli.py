@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `ale --help` is quick.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,46 +24,110 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_DATA, _TEACHER, _COMPARED, _RESULT = "Data", "Teacher", "What is compared", "Result"
+
 _MODEL_VARIABLES = ("OPENAI_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 """What `openai` means, its key, and another server that speaks the same."""
 
 
 @app.command()
 def benchmark(
-    pool: Annotated[Path, typer.Option(help="CSV (or .csv.gz) with the texts that may be labelled.")],
-    test: Annotated[Path, typer.Option(help="CSV with texts that only measure.")],
-    text_column: Annotated[str, typer.Option(help="Column with the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column with the gold label.")] = "label",
+    pool: Annotated[
+        Path,
+        typer.Option(help="CSV (or .csv.gz) with the texts that may be labelled.", rich_help_panel=_DATA),
+    ],
+    test: Annotated[Path, typer.Option(help="CSV with texts that only measure.", rich_help_panel=_DATA)],
+    text_column: Annotated[str, typer.Option(help="Column with the text.", rich_help_panel=_DATA)] = "text",
+    label_column: Annotated[
+        str, typer.Option(help="Column with the gold label.", rich_help_panel=_DATA)
+    ] = "label",
     teacher: Annotated[
         str,
-        typer.Option(help="none, zero-shot, recorded:COLUMN of the pool's file, openai, or openai:MODEL."),
+        typer.Option(
+            help="none, zero-shot, recorded:COLUMN of the pool's file, openai, or openai:MODEL.",
+            rich_help_panel=_TEACHER,
+        ),
     ] = "none",
     descriptions: Annotated[
-        Path | None, typer.Option(help="YAML: label to description, for the teacher.")
+        Path | None,
+        typer.Option(help="YAML: label to description, for the teacher.", rich_help_panel=_TEACHER),
     ] = None,
-    strategies: Annotated[str, typer.Option(help="Strategies to run beside `ale`, by comma.")] = "random",
-    students: Annotated[str, typer.Option(help="Students for these strategies, by comma.")] = "linear",
-    budgets: Annotated[
-        str, typer.Option(help="Numbers of human labels, by comma.")
-    ] = "10,25,50,100,200,300,500,800,1200",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs per method.")] = 3,
-    batch: Annotated[int, typer.Option(min=1, help="Most labels between two fits.")] = 25,
     budget_usd: Annotated[
-        float | None, typer.Option(min=0, help="The most that --teacher openai may cost.")
+        float | None,
+        typer.Option(min=0, help="The most that --teacher openai may cost.", rich_help_panel=_TEACHER),
     ] = None,
     budget_tokens: Annotated[
-        int | None, typer.Option(min=0, help="The same in tokens, for a model without a known price.")
+        int | None,
+        typer.Option(
+            min=0, help="The same in tokens, for a model without a known price.", rich_help_panel=_TEACHER
+        ),
     ] = None,
     prices: Annotated[
-        Path | None, typer.Option(envvar="ALE_PRICES", help="JSON file with prices, before the known ones.")
+        Path | None,
+        typer.Option(
+            envvar="ALE_PRICES",
+            help="JSON file with prices, before the known ones.",
+            rich_help_panel=_TEACHER,
+        ),
+    ] = None,
+    strategies: Annotated[
+        str,
+        typer.Option(
+            help="Query strategies to run beside `ale` (the committed default), by comma.",
+            rich_help_panel=_COMPARED,
+        ),
+    ] = "random",
+    students: Annotated[
+        str, typer.Option(help="Students for these strategies, by comma.", rich_help_panel=_COMPARED)
+    ] = "linear",
+    peers: Annotated[
+        str,
+        typer.Option(
+            help="Other software on the same features, first batch and schedule, by comma: small-text.",
+            rich_help_panel=_COMPARED,
+        ),
+    ] = "",
+    budgets: Annotated[
+        str, typer.Option(help="Numbers of human labels, by comma.", rich_help_panel=_COMPARED)
+    ] = "10,25,50,100,200,300,500,800,1200",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per method.", rich_help_panel=_COMPARED)] = 5,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Most labels between two fits.", rich_help_panel=_COMPARED)
+    ] = 25,
+    audit: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Random labels per run that calibrate and are never trained on. Not counted in --budgets.",
+            rich_help_panel=_COMPARED,
+        ),
+    ] = 0,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the report here, after every curve.", rich_help_panel=_RESULT),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the learning curves here (.png, .svg).", rich_help_panel=_RESULT),
+    ] = None,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw confidence against truth here, at 200 and 500 labels.", rich_help_panel=_RESULT
+        ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for embeddings and paid answers. [the user's cache]")
+        Path | None,
+        typer.Option(
+            help="Folder for embeddings and paid answers. Default: the user's cache.", rich_help_panel=_RESULT
+        ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the learning curves here (.png, .svg).")] = None,
 ) -> None:
-    """Measure how many human labels a data set needs, with gold labels instead of people."""
+    """Measure how many human labels a data set needs, with gold labels instead of people.
+
+    The same engine as the live loop asks for labels of --pool batch by batch; --test only measures.
+    Ctrl+C stops early: what is finished is shown and written.
+    """
     from ale.benchmark.data import Rows, make_data
     from ale.benchmark.run import Plan, run_benchmark
     from ale.benchmark.screen import Bars, show
@@ -70,8 +135,8 @@ def benchmark(
     from ale.io.tables import read_descriptions, read_table
     from ale.text import text_hash
 
-    plan = Plan(_names(strategies), _names(students), _numbers(budgets), seeds, batch)
-    for path in (json_file, plot):
+    plan = Plan(_names(strategies), _names(students), _numbers(budgets), seeds, batch, _names(peers), audit)
+    for path in (json_file, plot, reliability):
         if path is not None and not path.parent.is_dir():
             raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
     table, other = read_table(pool), read_table(test)
@@ -91,10 +156,15 @@ def benchmark(
         store = AnswerFile(cache / "answers" / f"{text_hash(question)}.jsonl")
     else:
         asked = _free_teacher(teacher, table, text_column, encoder)
+    keep = None if json_file is None else partial(_write_json, path=json_file)
     with Bars() as bars:
-        report = run_benchmark(data, encoder, plan, asked, bars.heard, store)
+        report = run_benchmark(data, encoder, plan, asked, bars.heard, store, keep)
     show(report)
-    _write(report, json_file, plot)
+    if json_file is not None:
+        _write_json(report, json_file)
+    _draw(report, plot, reliability)
+    if not report.finished:
+        raise typer.Exit(130)  # as a shell says of a program that Ctrl+C ended
 
 
 def _names(given: str) -> tuple[str, ...]:
@@ -166,20 +236,47 @@ def _free_teacher(name: str, pool: Table, text_column: str, encoder: CachedEncod
     return resolve_teacher(name, encoder)
 
 
-def _write(report: Report, json_file: Path | None, plot: Path | None) -> None:
+def _write_json(report: Report, path: Path) -> None:
+    """Whole or not at all: a run that is killed leaves the report of the curves before."""
     import json
 
-    if json_file is not None:
-        try:
-            json_file.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"cannot write {json_file}: {error}") from error
-    if plot is not None:
-        from ale.io.plots import Line, draw_curves
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        beside.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error}") from error
 
+
+def _draw(report: Report, plot: Path | None, reliability: Path | None) -> None:
+    if plot is None and reliability is None:
+        return
+    from ale.benchmark.curves import WITHOUT
+    from ale.io.plots import Line, draw_curves, draw_reliability
+
+    if plot is not None:
+        plain = [name for name in report.curves if not name.endswith(WITHOUT)]
         lines = {
-            name: Line(curve.labels.tolist(), curve.accuracy.tolist(), curve.spread.tolist())
+            name: Line(
+                curve.labels.tolist(),
+                curve.accuracy.tolist(),
+                curve.spread.tolist(),
+                colour=plain.index(name.removesuffix(WITHOUT)),
+                dashed=name.endswith(WITHOUT),
+            )
             for name, curve in report.curves.items()
         }
         full = report.full_data_accuracy
         draw_curves(plot, report.dataset, lines, {"full data": full, "95 % of it": 0.95 * full})
+    if reliability is not None:
+        panels = {}
+        for labels in report.judged:
+            audit = f"{report.settings['audit']} audit labels"
+            both = {"no audit": report.reliability(labels, audited=False)}
+            both[audit] = report.reliability(labels, audited=True)
+            panels[f"{labels} labels"] = {
+                name: Line(bins.confidence, bins.accuracy, bins.spread)
+                for name, bins in both.items()
+                if bins is not None
+            }
+        draw_reliability(reliability, f"{report.dataset}: calibration of ale", panels)

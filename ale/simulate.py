@@ -95,10 +95,11 @@ def rounds(
     noise: float = 0.0,
     seed: int = 0,
     review: bool = False,
+    reserved: NDArray[np.bool_] | None = None,
 ) -> Iterator[Round]:
     """A learn run at each of `stops` (numbers of labels, rising), and the oracle's answers in between.
 
-    `review` adds a review to the last run.
+    `review` adds a review to the last run; the rows that `reserved` marks are never asked for.
     """
     rng = np.random.default_rng(seed)
     labelled: Indices = np.zeros(0, np.int64)
@@ -119,6 +120,7 @@ def rounds(
                 student=student,
                 groups=None if groups is None else groups[labelled],
                 teacher=teacher,
+                candidates=None if reserved is None else _free(reserved, labelled),
                 batch=following - stop,
                 seed=int(rng.integers(2**31)),
                 review=review and following == stop,
@@ -126,6 +128,12 @@ def rounds(
         )
         yield Round(labelled, given, learned)
         asked = learned.ranking.order[: learned.ranking.queue]
+
+
+def _free(reserved: NDArray[np.bool_], labelled: Indices) -> NDArray[np.bool_]:
+    free = ~reserved
+    free[labelled] = False
+    return free
 
 
 def _oracle(

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.benchmark.peers import PEERS, PeerInput, resolve_peers
+from ale.benchmark.points import AuditDraw, Outcome, Point, draw_audit, measure
 from ale.engine import Learned, LearnInput, learn
 from ale.errors import NotEnoughLabels
-from ale.metrics import accuracy, ece, macro_f1
+from ale.features import FeatureSpace
 from ale.predictor import Predictor
 from ale.simulate import Round, rounds
 from ale.strategies import DEFAULT_STRATEGY, STRATEGIES, resolve_strategy
@@ -25,28 +27,19 @@ from ale.types import Embeddings, LabelSpace, Probs
 DEFAULT = "ale"
 """The method with the committed defaults."""
 
+WITHOUT = "-without-teacher"
+"""What follows a method's name when it is run without the teacher that there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What is compared: a strategy, a student, and whether the teacher is heard."""
+    """What is compared: a strategy, a student, and whether the teacher is heard; or a peer with its own loop."""
 
     name: str
     strategy: str
     student: str
     teacher: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One place on one curve. `accuracy`, `macro_f1`: higher is better; `ece`: lower; `fit_seconds` of wall time."""
-
-    method: str
-    seed: int
-    labels: int
-    accuracy: float
-    macro_f1: float
-    ece: float
-    fit_seconds: float
+    peer: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,11 +55,15 @@ class Arrays:
     teacher: Probs | None = None
 
 
-def methods(strategies: Sequence[str], students: Sequence[str], *, teacher: bool) -> list[Method]:
-    """`ale`, then each strategy with each student; with a teacher each of them also without it.
+def methods(
+    strategies: Sequence[str], students: Sequence[str], *, teacher: bool, peers: Sequence[str] = ()
+) -> list[Method]:
+    """`ale`, then each strategy with each student; with a teacher each of them also without it; then the peers.
 
-    Raises UnknownName. Only with several students does a method's name tell which (`margin+linear`).
+    Raises UnknownName, and MissingExtra for a peer that is not installed. Only with several students does a
+    method's name tell which (`margin+linear`).
     """
+    others = [Method(name, "its own", "its own", teacher=False, peer=True) for name in resolve_peers(peers)]
     kinds = list(dict.fromkeys(students)) or [LinearStudent.kind]
     plain = [Method(DEFAULT, DEFAULT_STRATEGY, LinearStudent.kind, teacher)]
     for strategy in dict.fromkeys(strategies):
@@ -76,9 +73,9 @@ def methods(strategies: Sequence[str], students: Sequence[str], *, teacher: bool
             name = strategy if len(kinds) == 1 else f"{strategy}+{kind}"
             plain.append(Method(name, strategy, kind, teacher))
     if not teacher:
-        return plain
-    without = [Method(f"{m.name}-without-teacher", m.strategy, m.student, teacher=False) for m in plain]
-    return [one for pair in zip(plain, without, strict=True) for one in pair]
+        return plain + others
+    without = [Method(f"{m.name}{WITHOUT}", m.strategy, m.student, teacher=False) for m in plain]
+    return [one for pair in zip(plain, without, strict=True) for one in pair] + others
 
 
 def curve(
@@ -88,42 +85,39 @@ def curve(
     budgets: Sequence[int],
     batch: int,
     progress: Callable[[int], None] | None = None,
+    audit: int = 0,
 ) -> Iterator[Point]:
     """A point per budget; with a teacher also one at 0 labels, for the student of the teacher alone.
 
-    While the oracle has named one label only, there is no student: then the student of the teacher counts,
-    and without a teacher the shares of the labels given so far.
+    `audit` rows of the pool are drawn beforehand: nothing is trained on them, they measure and calibrate.
+    The budgets must leave room for them.
     """
+    drawn = draw_audit(audit, data.groups, seed)
     teacher = data.teacher if method.teacher else None
     wanted = set(budgets) | ({0} if teacher is not None else set())
+    at = stops(budgets, len(data.gold) - int(drawn.reserved.sum()), batch, method)
+    outcomes = (
+        _of_peer(data, method, seed, at, drawn) if method.peer else _of_ours(data, method, seed, at, drawn)
+    )
     done = 0
-    for turn in rounds(
-        data.pool,
-        data.gold,
-        data.labels,
-        stops=stops(budgets, len(data.pool), batch, method.strategy),
-        strategy=resolve_strategy(method.strategy),
-        student=resolve_student(method.student),
-        teacher=teacher,
-        groups=data.groups,
-        seed=seed,
-    ):
-        n = len(turn.labelled)
+    for outcome in outcomes:
+        n = outcome.labels
         if progress is not None and n > done:
             progress(n - done)
         done = n
         if n in wanted:
-            yield _point(method.name, seed, n, turn.learned, data, _beliefs(turn, data, teacher))
+            yield measure(method.name, seed, outcome, data.test_gold, data.gold[drawn.rows])
 
 
-def stops(budgets: Sequence[int], pool: int, batch: int, strategy: str) -> list[int]:
-    """Numbers of labels at which the engine learns: every budget up to the pool, and at most `batch` apart.
+def stops(budgets: Sequence[int], pool: int, batch: int, method: Method) -> list[int]:
+    """Numbers of labels at which a method learns: every budget up to the pool, and at most `batch` apart.
 
     A random order does not depend on what was learnt, so there the budgets suffice.
     """
+    rising = method.peer or STRATEGIES[method.strategy] is not STRATEGIES["random"]
     found = [0]
     for budget in sorted({min(budget, pool) for budget in budgets}):
-        if STRATEGIES[strategy] is not STRATEGIES["random"]:
+        if rising:
             found.extend(range(found[-1] + batch, budget, batch))
         if budget > found[-1]:
             found.append(budget)
@@ -147,29 +141,90 @@ def full_data(data: Arrays, student: str) -> Point:
     )
     if learned.predictor is None:
         raise NotEnoughLabels(learned.reasons["student"], "the pool's gold labels make no student")
-    return _point("full data", 0, len(everything), learned, data, learned.predictor.predict_proba(data.test))
+    nobody = draw_audit(0, data.groups, 0)
+    outcome = _outcome(learned, _Believer.of(learned.predictor), len(everything), data, nobody)
+    return measure("full data", 0, outcome, data.test_gold)
 
 
-def _beliefs(turn: Round, data: Arrays, teacher: Probs | None) -> Probs:
-    """What would be predicted on the test split after this round."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Believer:
+    """Logits before calibration for raw embeddings, and the temperature that belongs to them."""
+
+    logits: Callable[[Embeddings], NDArray[np.float64]]
+    temperature: float = 1.0
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> _Believer:
+        student, space = predictor.student, predictor.space
+        return cls(lambda raw: student.logits(space.transform(raw)), predictor.temperature)
+
+
+def _of_ours(
+    data: Arrays, method: Method, seed: int, at: Sequence[int], audit: AuditDraw
+) -> Iterator[Outcome]:
+    teacher = data.teacher if method.teacher else None
+    for turn in _rounds(data, method, seed, at, audit, teacher):
+        yield _outcome(turn.learned, _believer(turn, data, teacher), len(turn.labelled), data, audit)
+
+
+def _of_peer(
+    data: Arrays, method: Method, seed: int, at: Sequence[int], audit: AuditDraw
+) -> Iterator[Outcome]:
+    """The peer's own loop, from the first batch of `ale` without a teacher."""
+    ours = methods([], [], teacher=False)[0]
+    first = next(_rounds(data, ours, seed, at, audit, None)).learned.ranking
+    space = FeatureSpace.fit(data.pool)
+    features, test = space.transform(data.pool), space.transform(data.test)
+    asked = first.order[: first.queue]
+    given = PeerInput(features, data.gold, len(data.labels), asked, audit.reserved, at[1:], seed)
+    for turn in PEERS[method.name](given):
+        yield Outcome(
+            labels=len(turn.labelled),
+            test_logits=turn.logits(test),
+            audit_logits=turn.logits(features[audit.rows]),
+            temperature=1.0,
+            fit_seconds=turn.fit_seconds,
+            learn_seconds=turn.learn_seconds,
+        )
+
+
+def _rounds(
+    data: Arrays, method: Method, seed: int, at: Sequence[int], audit: AuditDraw, teacher: Probs | None
+) -> Iterator[Round]:
+    return rounds(
+        data.pool,
+        data.gold,
+        data.labels,
+        stops=at,
+        strategy=resolve_strategy(method.strategy),
+        student=resolve_student(method.student),
+        teacher=teacher,
+        groups=data.groups,
+        seed=seed,
+        reserved=audit.reserved,
+    )
+
+
+def _believer(turn: Round, data: Arrays, teacher: Probs | None) -> _Believer:
+    """Who predicts after this round. While the oracle has named one label only, there is no student: then the
+    student of the teacher counts, and without a teacher the shares of the labels given so far.
+    """
     if turn.learned.predictor is not None:
-        return turn.learned.predictor.predict_proba(data.test)
+        return _Believer.of(turn.learned.predictor)
     space = turn.learned.space
     student = distilled(space.transform(data.pool), teacher)
     if student is not None:
-        return Predictor(student, space, temperature=1.0).predict_proba(data.test)
+        return _Believer.of(Predictor(student, space, temperature=1.0))
     counts = np.bincount(turn.given, minlength=len(data.labels)) + 1.0
-    return np.tile(counts / counts.sum(), (len(data.test), 1)).astype(np.float32)
+    return _Believer(lambda raw: np.tile(np.log(counts / counts.sum()), (len(raw), 1)))
 
 
-def _point(method: str, seed: int, labels: int, learned: Learned, data: Arrays, probs: Probs) -> Point:
-    said = probs.argmax(axis=1)
-    return Point(
-        method=method,
-        seed=seed,
+def _outcome(learned: Learned, believer: _Believer, labels: int, data: Arrays, audit: AuditDraw) -> Outcome:
+    return Outcome(
         labels=labels,
-        accuracy=accuracy(said, data.test_gold),
-        macro_f1=macro_f1(said, data.test_gold),
-        ece=ece(probs, data.test_gold),
+        test_logits=believer.logits(data.test),
+        audit_logits=believer.logits(data.pool[audit.rows]),
+        temperature=believer.temperature,
         fit_seconds=learned.metrics["seconds_fit"],
+        learn_seconds=sum(s for name, s in learned.metrics.items() if name.startswith("seconds_")),
     )

@@ -1,4 +1,4 @@
-"""From points to the report: the mean curve of each method, and how many labels a given accuracy costs."""
+"""What a benchmark found, and the layout in which it is published."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ale.benchmark.curves import Point
-from ale.metrics import area_under_curve
+from ale.benchmark.curves import DEFAULT
+from ale.benchmark.points import Point
+from ale.benchmark.reliability import Reliability
+from ale.benchmark.summary import MeanCurve, finite, mean_curve, summarise, times_as_many
+
+JUDGED = (200, 500)
+"""Numbers of labels at which calibration is looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MeanCurve:
-    """A method over its seeds: `accuracy` and `spread` (standard deviation over seeds) at each of `labels`."""
+class MeanBins:
+    """Reliability of `ale` over the seeds, bin by bin; `spread` is the standard deviation of `accuracy`."""
 
-    labels: NDArray[np.int64]
-    accuracy: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    macro_f1: NDArray[np.float64]
-    ece: NDArray[np.float64]
-    fit_seconds: NDArray[np.float64]
-    seeds: int
+    confidence: list[float]
+    accuracy: list[float]
+    spread: list[float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What a benchmark found. `teacher` is None without one; `settings` is what is needed to repeat it."""
+    """What a benchmark found. `teacher` is None without one; `settings` is what is needed to repeat it.
+
+    `finished` is false while curves are missing: those that there are, are whole.
+    """
 
     dataset: str
     full_data_accuracy: float
@@ -37,6 +40,7 @@ class Report:
     settings: Mapping[str, Any]
     teacher: Mapping[str, Any] | None = None
     notes: Sequence[str] = field(default=())
+    finished: bool = True
 
     @property
     def curves(self) -> dict[str, MeanCurve]:
@@ -45,9 +49,13 @@ class Report:
 
     @property
     def all_notes(self) -> list[str]:
-        """Notes on the data, and on curves that fall below 95 % of full data again after they reached it."""
+        """Notes on the data, on curves that are missing, and on those that fall below 95 % of full data again."""
         found = list(self.notes)
-        for name, curve in self.curves.items():
+        curves = self.curves
+        if not self.finished:
+            seeds = ", ".join(f"{name} {curve.seeds}" for name, curve in curves.items())
+            found.append(f"the run was cut off: seeds so far: {seeds or 'none'}")
+        for name, curve in curves.items():
             reached = np.flatnonzero(curve.accuracy >= 0.95 * self.full_data_accuracy)
             below = np.flatnonzero(curve.accuracy < 0.95 * self.full_data_accuracy)
             if len(reached) and len(below) and below[-1] > reached[0]:
@@ -58,71 +66,79 @@ class Report:
                 )
         return found
 
+    @property
+    def standard_error(self) -> float:
+        """What the size of the test split alone leaves open in the full-data accuracy."""
+        share = self.full_data_accuracy
+        return math.sqrt(share * (1 - share) / max(1, self.settings["test"]))
+
+    @property
+    def ratios(self) -> dict[str, dict[str, float | str | None]]:
+        """Per peer how many times the labels of `ale` it needs, by `n95` and `n90`; see `times_as_many`."""
+        summary = self._summary()
+        peers = [method["name"] for method in self.settings.get("methods", []) if method["peer"]]
+        return {
+            peer: {
+                need: times_as_many(summary[peer][need], summary[DEFAULT][need]) for need in ("n95", "n90")
+            }
+            for peer in peers
+            if peer in summary and DEFAULT in summary
+        }
+
+    @property
+    def judged(self) -> list[int]:
+        """The budgets nearest to 200 and 500."""
+        budgets = self.settings["budgets"]
+        return sorted({min(budgets, key=lambda n: (abs(n - wanted), n)) for wanted in JUDGED})
+
+    def reliability(self, labels: int, *, audited: bool) -> MeanBins | None:
+        """How `ale` is calibrated after `labels` labels; None without points, or without an audit if `audited`."""
+        mine = [p for p in self.points if p.method == DEFAULT and p.labels == labels]
+        found = [_bins(point, audited=audited) for point in mine]
+        known = [one for one in found if one is not None]
+        if not known:
+            return None
+        accuracy = np.array([one.accuracy for one in known])
+        return MeanBins(
+            np.mean([one.confidence for one in known], axis=0).tolist(),
+            accuracy.mean(axis=0).tolist(),
+            accuracy.std(axis=0).tolist(),
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The published layout; a number that does not exist (NaN) is null."""
         return {
             "dataset": self.dataset,
             "full_data_accuracy": self.full_data_accuracy,
+            "finished": self.finished,
             "settings": dict(self.settings),
             "notes": self.all_notes,
             "teacher": None if self.teacher is None else dict(self.teacher),
-            "curves": [{k: _finite(v) for k, v in asdict(point).items()} for point in self.points],
-            "summary": {
-                name: summarise(curve, self.full_data_accuracy) for name, curve in self.curves.items()
-            },
+            "curves": [_point(point) for point in self.points],
+            "summary": self._summary(),
+            "labels_compared_with_ale": self.ratios,
+            "reliability": [
+                {"seed": p.seed, "labels": p.labels, "audited": audited, **asdict(bins)}
+                for p in self.points
+                if p.method == DEFAULT
+                for audited in (False, True)
+                if (bins := _bins(p, audited=audited)) is not None
+            ],
         }
 
-
-def mean_curve(points: Sequence[Point], method: str) -> MeanCurve:
-    """The mean over seeds at every number of labels."""
-    mine = [point for point in points if point.method == method]
-    labels = sorted({point.labels for point in mine})
-    at = [[point for point in mine if point.labels == n] for n in labels]
-
-    def mean(name: str) -> NDArray[np.float64]:
-        return np.array([np.mean([getattr(point, name) for point in group]) for group in at])
-
-    return MeanCurve(
-        labels=np.array(labels, np.int64),
-        accuracy=mean("accuracy"),
-        spread=np.array([np.std([point.accuracy for point in group]) for group in at]),
-        macro_f1=mean("macro_f1"),
-        ece=mean("ece"),
-        fit_seconds=mean("fit_seconds"),
-        seeds=len({point.seed for point in mine}),
-    )
+    def _summary(self) -> dict[str, dict[str, Any]]:
+        return {name: summarise(curve, self.full_data_accuracy) for name, curve in self.curves.items()}
 
 
-def summarise(curve: MeanCurve, full: float) -> dict[str, Any]:
-    """`n95`, `n90`: labels to 95 and 90 % of `full`, see `labels_needed`; `auc`: mean accuracy over the curve.
-
-    `auc` starts at the first point that has a human label, so that methods with and without a teacher
-    cover the same ground.
-    """
-    human = curve.labels > 0
-    return {
-        "n95": labels_needed(curve, 0.95 * full),
-        "n90": labels_needed(curve, 0.90 * full),
-        "auc": _finite(area_under_curve(curve.labels[human], curve.accuracy[human])),
-        "accuracy_at": {str(n): _finite(float(a)) for n, a in zip(curve.labels, curve.accuracy, strict=True)},
-    }
+def _bins(point: Point, *, audited: bool) -> Reliability | None:
+    if not audited:
+        return point.bins
+    return None if point.audit is None else point.audit.bins
 
 
-def labels_needed(curve: MeanCurve, wanted: float) -> float | str:
-    """Labels at which the mean curve first reaches `wanted`, on the straight line between two budgets.
-
-    `"> last"` when the last budget does not reach it; the first budget when that one does already.
-    """
-    reached = np.flatnonzero(curve.accuracy >= wanted)
-    if not len(reached):
-        return f"> {int(curve.labels[-1])}"
-    first = int(reached[0])
-    if first == 0:
-        return float(curve.labels[0])
-    below, above = curve.accuracy[first - 1], curve.accuracy[first]
-    share = (wanted - below) / (above - below)
-    return round(float(curve.labels[first - 1] + share * (curve.labels[first] - curve.labels[first - 1])), 1)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _point(point: Point) -> dict[str, Any]:
+    """A point without its bins, which stand apart."""
+    told = {name: finite(value) for name, value in asdict(point).items() if name not in {"bins", "audit"}}
+    if point.audit is not None:
+        told["audit"] = {name: value for name, value in asdict(point.audit).items() if name != "bins"}
+    return told

@@ -6,6 +6,10 @@ import csv
 import gzip
 import io
 import json
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from typer.testing import CliRunner, Result
 from ml_backend.cli import app
 from ml_backend.demo import sample
 from ml_backend.standin import SimulatedPolicy, StandIn
+from tests.conftest import wait_until
 
 POOL = sample.pool()[:100]
 TEST = sample.held_out()[:40]
@@ -58,26 +63,38 @@ def report(files: Path, *args: str) -> dict[str, Any]:
 
 def test_a_recorded_teacher_is_judged_and_drawn(files: Path) -> None:
     """JSON in the published layout, teacher accuracy and abstentions, curves with and without it, a picture."""
-    plot = files / "curves.png"
+    plot, reliability = files / "curves.png", files / "reliability.svg"
     found = report(
-        files, "--teacher", "recorded:gpt", "--budgets", "10,40,9999", "--seeds", "1", "--plot", str(plot)
-    )
+        files, "--teacher", "recorded:gpt", "--budgets", "10,40,9999", "--seeds", "1",
+        "--plot", str(plot), "--reliability", str(reliability),
+    )  # fmt: skip
     assert set(found) >= {"dataset", "full_data_accuracy", "curves", "summary"}
     assert found["dataset"] == files.name
     teacher = found["teacher"]
     assert (teacher["answered"], teacher["abstained"], teacher["accuracy"]) == (80, 20, 1.0)
     assert teacher["abstained_why"] == {"no_answer": 10, "unknown_label": 10}
     assert list(found["summary"]) == ["ale", "ale-without-teacher", "random", "random-without-teacher"]
-    assert set(found["summary"]["ale"]) == {"n95", "n90", "auc", "accuracy_at"}
+    assert set(found["summary"]["ale"]) == {
+        "n95", "n90", "auc", "accuracy_at",
+        "n95_by_seed", "ece_at", "ece_by_luck_at", "fit_seconds", "learn_seconds",
+    }  # fmt: skip
     assert list(found["summary"]["ale"]["accuracy_at"]) == ["0", "10", "40", "100"]
     assert list(found["summary"]["random-without-teacher"]["accuracy_at"]) == ["10", "40", "100"]
     assert set(found["curves"][0]) == {
-        "method", "seed", "labels", "accuracy", "macro_f1", "ece", "fit_seconds"
+        "method", "seed", "labels", "accuracy", "macro_f1", "ece", "fit_seconds",
+        "learn_seconds", "ece_by_luck",
     }  # fmt: skip
+    assert found["finished"]
     assert "the pool has 100 texts: budgets 9999 are cut to that" in found["notes"]
     # An eighth is the share of each label: the student of the teacher is far above it without human labels.
     assert found["summary"]["ale"]["accuracy_at"]["0"] > 0.5
     assert plot.read_bytes().startswith(b"\x89PNG")
+    assert "100 labels" in comments(reliability)
+
+
+def comments(svg: Path) -> str:
+    """What stands in a picture: matplotlib names each text that it draws."""
+    return " ".join(re.findall(r"<!-- (.*?) -->", svg.read_text()))
 
 
 def test_a_run_can_be_repeated(files: Path) -> None:
@@ -88,10 +105,55 @@ def test_a_run_can_be_repeated(files: Path) -> None:
     args += ["--strategies", "margin,random", "--budgets", "10,20", "--seeds", "2"]
     first, second = report(files, *args), report(files, *args)
     for one in (first, second):
-        for point in one["curves"]:
-            del point["fit_seconds"]
+        for place in [*one["curves"], *one["summary"].values()]:
+            del place["fit_seconds"], place["learn_seconds"]
     assert first == second
     assert {point["seed"] for point in first["curves"]} == {0, 1}
+
+
+def test_audit_labels_and_a_peer_on_files(files: Path) -> None:
+    """Calibration with and without the audit in tables, JSON and picture; the peer compared in labels."""
+    pytest.importorskip("small_text", reason="pip install 'ale-label-studio[bench]'", exc_type=ImportError)
+    out, picture = files / "peers.json", files / "both.svg"
+    args = ["--peers", "small-text", "--audit", "20", "--budgets", "20,60", "--seeds", "2"]
+    done = run(files, *args, "--json", str(out), "--reliability", str(picture))
+    assert done.exit_code == 0, done.output
+    assert "small-text:BreakingTies needs, times the labels of ale: n95" in done.output
+    assert "20 audit labels per run came on top of n; nothing was trained on them." in done.output
+    found = json.loads(out.read_text())
+    assert list(found["summary"]) == ["ale", "random", "small-text:BreakingTies"]
+    assert set(found["labels_compared_with_ale"]) == {"small-text:BreakingTies"}
+    assert all(0 <= point["audit"]["ece"] <= 1 for point in found["curves"])
+    assert {"no audit", "20 audit labels"} <= set(re.findall("no audit|20 audit labels", comments(picture)))
+
+
+def test_ctrl_c_leaves_a_report(files: Path, tmp_path: Path) -> None:
+    """The file is there after the first curve; Ctrl+C ends a run of thousand seeds with what is finished."""
+    out, plot = tmp_path / "out.json", tmp_path / "curves.png"
+    # A shell's background job may have been told to ignore Ctrl+C.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from ml_backend.cli import app; app()"
+    )
+    args = ["--pool", files / "pool.csv.gz", "--test", files / "test.csv", "--cache", files / "cache"]
+    args += ["--budgets", "10,20", "--seeds", "1000", "--json", out, "--plot", plot]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "benchmark", *map(str, args)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        try:
+            wait_until(lambda: out.exists() or process.poll() is not None, within_s=120)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    found = json.loads(out.read_text())
+    assert process.returncode == 130
+    assert not found["finished"]
+    assert {point["labels"] for point in found["curves"]} == {10, 20}
+    assert len(found["curves"]) % 2 == 0
+    assert "Note: the run was cut off: seeds so far: ale " in said
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_language_model_is_paid_once(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +229,9 @@ def test_a_price_of_ones_own_keeps_the_budget(
         (["--students", "tree"], "unknown student 'tree'"),
         (["--budgets", "ten"], "whole numbers by comma, not 'ten'"),
         (["--budgets", "0,10"], "budgets must be 1 or more"),
+        (["--peers", "modal"], "unknown peer 'modal'; known: small-text, small-text:BreakingTies"),
+        (["--audit", "100"], "100 audit labels leave nothing to label: the pool has 100 texts"),
+        (["--reliability", "/no/such/folder/r.png"], "there is no folder /no/such/folder"),
         (["--json", "/no/such/folder/out.json"], "there is no folder /no/such/folder"),
         (["--descriptions", "/no/such/file.yaml"], "cannot read /no/such/file.yaml"),
     ],

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from ale.benchmark.curves import Arrays, Point, curve, full_data, methods, stops
+from ale.benchmark.curves import Arrays, Method, curve, full_data, methods, stops
 from ale.benchmark.data import BenchmarkData, Rows, make_data
-from ale.benchmark.report import Report, mean_curve, summarise
+from ale.benchmark.points import Point
+from ale.benchmark.report import Report
 from ale.benchmark.run import Plan
+from ale.benchmark.summary import mean_curve, summarise
 from ale.errors import ConfigurationError, UnknownName
 from ale.teachers.recorded import hard
 from ale.types import LabelSpace
@@ -139,8 +141,11 @@ def test_methods_have_the_published_names() -> None:
 
 def test_stops_hold_every_budget_and_no_larger_step() -> None:
     """A random order needs no fit in between; a budget beyond the pool is the pool."""
-    assert stops([10, 50, 1000], 100, 25, "margin") == [0, 10, 35, 50, 75, 100]
-    assert stops([10, 50, 1000], 100, 25, "random") == [0, 10, 50, 100]
+    margin, chance = (Method(name, name, "linear", teacher=False) for name in ("margin", "random"))
+    peer = Method("small-text:BreakingTies", "its own", "its own", teacher=False, peer=True)
+    assert stops([10, 50, 1000], 100, 25, margin) == [0, 10, 35, 50, 75, 100]
+    assert stops([10, 50, 1000], 100, 25, chance) == [0, 10, 50, 100]
+    assert stops([10, 50, 1000], 100, 25, peer) == stops([10, 50, 1000], 100, 25, margin)
 
 
 @pytest.mark.parametrize("budgets", [(), (0,), (10, -1)])

@@ -1,0 +1,197 @@
+"""A whole run without files: in order, cut off, repeated, and its report."""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ale.benchmark.curves import DEFAULT, Method
+from ale.benchmark.data import BenchmarkData, Rows, make_data
+from ale.benchmark.points import Point
+from ale.benchmark.report import Report
+from ale.benchmark.run import Plan, run_benchmark
+from ale.benchmark.screen import show
+from ale.benchmark.summary import times_as_many
+from ale.errors import ConfigurationError
+from ale.types import Embeddings
+
+PLAN = Plan(("margin", "random"), ("linear",), (5, 20), seeds=2, batch=10)
+
+
+class BagOfWords:
+    """An encoder: the words of a text, hashed."""
+
+    name = "bag-of-words"
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Embeddings:
+        """See `ale.benchmark.run.BenchmarkEncoder`."""
+        rows = np.zeros((len(texts), 32), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.split():
+                row[zlib.crc32(word.encode()) % 32] += 1
+        return rows
+
+
+def data(rows: int = 60) -> BenchmarkData:
+    """Films and food, told apart by some of their words."""
+    rng = np.random.default_rng(0)
+    words = {"film": ["actor", "plot", "scene", "screen"], "food": ["soup", "salt", "oven", "table"]}
+    both = [word for some in words.values() for word in some]
+
+    def split(name: str) -> Rows:
+        labels = [("film", "food")[i % 2] for i in range(rows)]
+        texts = [
+            f"{i} {' '.join(rng.choice(words[label], 2))} {' '.join(rng.choice(both, 2))} {name}"
+            for i, label in enumerate(labels)
+        ]
+        return Rows(name, texts, labels)
+
+    return make_data("reviews", split("pool.csv"), split("test.csv"))
+
+
+def quiet(step: str, more: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def points(report: Report) -> list[tuple[str, int, int]]:
+    """Which there are."""
+    return [(point.method, point.seed, point.labels) for point in report.points]
+
+
+def without_seconds(report: Report) -> str:
+    """All else that it says."""
+    said = report.as_json()
+    for place in [*said["curves"], *said["summary"].values()]:
+        del place["fit_seconds"], place["learn_seconds"]
+    return repr(said)
+
+
+def test_every_method_has_every_seed_and_a_run_can_be_repeated() -> None:
+    """In the order of the methods; `ale` and the strategy that it is are one run under two names."""
+    report = run_benchmark(data(), BagOfWords(), PLAN, None, quiet)
+    names = [DEFAULT, "margin", "random"]
+    assert points(report) == [(name, seed, n) for name in names for seed in (0, 1) for n in (5, 20)]
+    assert report.finished
+    twin = [(p.accuracy, p.fit_seconds) for p in report.points if p.method == "margin"]
+    assert twin == [(p.accuracy, p.fit_seconds) for p in report.points if p.method == DEFAULT]
+    again = run_benchmark(data(), BagOfWords(), PLAN, None, quiet)
+    assert without_seconds(report) == without_seconds(again)
+
+
+def test_progress_is_told_of_every_label_once() -> None:
+    """The bar ends where it should; what runs at the moment is named."""
+    heard: list[tuple[str, int, int]] = []
+    run_benchmark(data(), BagOfWords(), PLAN, None, lambda *told: heard.append(told))
+    labels = [told for told in heard if told[0].startswith("label:")]
+    assert {total for _, _, total in labels} == {sum(more for _, more, _ in labels)} == {2 * 2 * 20}
+    assert labels[0][0] == "label:Seed 1 of 2: ale"
+
+
+@pytest.mark.parametrize("at", ["Seed 2 of 2: ale", "Seed 2 of 2: random"])
+def test_a_run_that_is_cut_off_keeps_its_whole_curves(at: str) -> None:
+    """What was kept after each curve is what comes back; the report says so, and is told like any other."""
+    kept: list[Report] = []
+
+    def stop(step: str, more: int, total: int) -> None:
+        if step == f"label:{at}":
+            raise KeyboardInterrupt
+
+    report = run_benchmark(data(), BagOfWords(), PLAN, None, stop, keep=kept.append)
+    assert not report.finished
+    assert points(report) == points(kept[-1])
+    whole = [(DEFAULT, 0), ("margin", 0), ("random", 0)]
+    whole += [] if at.endswith("ale") else [(DEFAULT, 1), ("margin", 1)]
+    assert sorted(points(report)) == sorted((*one, n) for one in whole for n in (5, 20))
+    assert [len(one.points) for one in kept] == [2 * (i + 1) for i in range(len(kept))]
+    told = "ale 1, margin 1, random 1" if at.endswith("ale") else "ale 2, margin 2, random 1"
+    assert report.all_notes[-1] == f"the run was cut off: seeds so far: {told}"
+    out = io.StringIO()
+    show(report, Console(file=out, width=200))
+    assert "the run was cut off" in out.getvalue()
+
+
+def test_cut_off_before_the_first_curve_there_is_nothing_to_tell() -> None:
+    """Then Ctrl+C is what it always is."""
+
+    def stop(step: str, more: int, total: int) -> None:
+        if step.startswith("label:"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(data(), BagOfWords(), PLAN, None, stop)
+
+
+def test_an_audit_takes_its_rows_from_the_pool() -> None:
+    """Budgets are cut at what is left, with a note; the report shows calibration with and without it."""
+    report = run_benchmark(data(), BagOfWords(), Plan((), budgets=(5, 60), seeds=2, audit=20), None, quiet)
+    assert "the pool has 60 texts, 40 beside the audit: budgets 60 are cut to that" in report.notes
+    assert {point.labels for point in report.points} == {5, 40}
+    said = report.as_json()
+    assert set(said["curves"][0]["audit"]) == {"accuracy", "low", "high", "ece", "ece_by_luck"}
+    assert set(said["summary"]["ale"]) >= {"audited_ece_at", "audited_ece_by_luck_at", "audit_coverage"}
+    assert {one["audited"] for one in said["reliability"]} == {False, True}
+    both = [report.reliability(40, audited=audited) for audited in (False, True)]
+    assert all(bins is not None and len(bins.accuracy) == 10 for bins in both)
+    assert report.reliability(39, audited=False) is None
+    with pytest.raises(ConfigurationError, match="60 audit labels leave nothing to label: the pool has 60"):
+        run_benchmark(data(), BagOfWords(), Plan(audit=60), None, quiet)
+    with pytest.raises(ConfigurationError, match="audit labels must be 0 or more, not -1"):
+        Plan(audit=-1)
+
+
+def made_up(**curves: list[tuple[int, float]]) -> Report:
+    """A report of curves of one seed; all but `ale` are peers."""
+    rows = [Point(name, 0, n, a, a, 0.1, 1.0) for name, line in curves.items() for n, a in line]
+    told: dict[str, Any] = {"pool": 900, "test": 100, "labels": ["a", "b"], "seeds": 1, "audit": 0}
+    told["budgets"] = sorted({point.labels for point in rows})
+    told["methods"] = [vars_of(Method(name, "", "", teacher=False, peer=name != DEFAULT)) for name in curves]
+    return Report("set", 0.9, rows, told)
+
+
+def vars_of(method: Method) -> dict[str, Any]:
+    """As the settings hold it."""
+    return {"name": method.name, "peer": method.peer}
+
+
+def test_a_peer_is_compared_in_labels() -> None:
+    """Twice the labels is 2; one that never gets there needs more than; where we never do, nothing is said."""
+    flat = made_up(ale=[(10, 0.0), (110, 0.9)], slow=[(10, 0.0), (210, 0.9)], never=[(10, 0.0), (210, 0.1)])
+    assert flat.ratios["slow"] == {"n95": 1.9, "n90": 1.9}
+    assert flat.ratios["never"] == {"n95": "> 2.00", "n90": "> 2.10"}
+    assert times_as_many("> 200", "> 100") is times_as_many(80.0, 0.0) is None
+    assert times_as_many(100.0, 50.0) == 2
+
+
+def test_the_size_of_the_test_split_is_told() -> None:
+    """Of 100 rows at .9: three points."""
+    assert made_up(ale=[(10, 0.5)]).standard_error == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("width", [100, 160])
+def test_the_tables_fit_a_terminal(width: int) -> None:
+    """No figure is broken over two lines, with all budgets and the longest names."""
+    budgets = [0, 10, 25, 50, 100, 200, 300, 500, 800, 1200]
+    line = [(n, 0.5 + n / 4000) for n in budgets]
+    report = made_up(ale=line, **{"least-confidence-without-teacher": line, "small-text:BreakingTies": line})
+    out = io.StringIO()
+    show(report, Console(file=out, width=width))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    row = next(text for text in lines if "least-confidence-without-teacher" in text)
+    assert [float(cell) for cell in row.split()[1:]] == pytest.approx([a for _, a in line], abs=6e-4)
+
+
+def test_a_figure_that_does_not_exist_is_null() -> None:
+    """A point made without seconds of learning or bins says so."""
+    said = made_up(ale=[(10, 0.5)]).as_json()
+    assert said["curves"][0]["learn_seconds"] is None
+    assert said["summary"]["ale"]["learn_seconds"] is None
+    assert not math.isnan(said["summary"]["ale"]["fit_seconds"])
+    assert said["reliability"] == []
