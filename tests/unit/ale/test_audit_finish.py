@@ -30,7 +30,7 @@ def looks(
     upto: int,
     max_error: float = 0.05,
 ) -> list[Finish]:
-    """A user who tries after every 25 audit labels and keeps what was looked at."""
+    """A user who tries after every 25 audit labels until one try succeeds, and keeps what was looked at."""
     made: list[Look] = []
     tries = []
     for count in range(25, upto + 1, 25):
@@ -38,6 +38,8 @@ def looks(
         found = select(confidence, audited, wrong[audited], NOBODY, max_error=max_error, made=made)
         made += [found.look] if found.look is not None and found.look not in made else []
         tries.append(found)
+        if not found.refused:
+            break
     return tries
 
 
@@ -136,16 +138,15 @@ def test_rows_taken_by_people_count_against_the_rest() -> None:
 
 
 def test_the_promise_is_kept_by_the_user_who_never_stops_trying() -> None:
-    """In pools at the edge of the limit, the first success is wrong in at most 5 % of 120 runs."""
+    """In pools at the edge of the limit, the first success breaks no more promises than were paid for."""
+    confidence = np.full(1500, 0.99)
+    wrong = np.arange(1500) < 77  # 5.1 %, and confidence says nothing about them
     broken = 0
-    for seed in range(120):
-        rng = np.random.default_rng(seed)
-        confidence = rng.uniform(0.9, 1.0, 1500)
-        wrong = rng.permutation(1500) < 83  # 5.5 %, and confidence says nothing about them
-        tries = looks(confidence, wrong, rng.permutation(1500), 450)
+    for seed in range(400):
+        tries = looks(confidence, wrong, np.random.default_rng(seed).permutation(1500), 450)
         first = next((found for found in tries if not found.refused), None)
         broken += first is not None and bool(wrong[first.rows].mean() > 0.05)
-    assert broken <= 6
+    assert broken <= 12  # by 450 labels a quarter of the 5 % may be spent
 
 
 @settings(max_examples=30, deadline=None)
