@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 _STEPS = 20  # finer steps fail more often by bad luck than they gain
 _EARLY = 0.3  # of the risk
 _CLEAR = 0.9  # of the clearest evidence is clear enough: then the larger set is wanted
+_FLATTERY = 0.25  # of the limit: confidences near 1 promise too much, and labels have errors of their own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +47,7 @@ def make_path(confidence: NDArray[np.floating], max_error: float) -> Path:
     sizes = np.searchsorted(-known, -thresholds, side="right")
     expected = np.cumsum(1.0 - known)[sizes - 1] / sizes
     # How many standard errors an audit would tell the set's expected error from the limit: up to a factor this.
-    clearness = np.sqrt(sizes / len(known)) * (max_error - expected)
+    clearness = np.sqrt(sizes / len(known)) * ((1.0 - _FLATTERY) * max_error - expected)
     main = int(np.flatnonzero(clearness >= _CLEAR * clearness.max())[-1]) if clearness.max() > 0 else 0
     early = int(np.argmin(np.abs(sizes - sizes[main] / 2)))
     entries = np.zeros(len(thresholds))
