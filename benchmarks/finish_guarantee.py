@@ -5,7 +5,8 @@ rest, gold labels answer, and the beliefs after some numbers of labels are kept.
 reserve in random order, read by the hardest user there is, who tries again after every 25 audit labels and takes
 the first success. A promise is broken when more of the rows that this user labels automatically are wrong than
 was promised. Coverage is what a try at that many audit labels would label automatically, as a share of the
-whole pool, a refusal as 0. The model rests while the audit goes on, or (`moving`) changes at every look.
+whole pool, a refusal as 0. The model rests while the audit goes on, or (`moving`) changes at every look; confidences are the selector's, or
+(`own`) the student's.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.audit.finish import Finish, Look, select
+from ale.audit.selector import FITTED, signs, sureness
 from ale.audit.spending import declared
+from ale.calibration import softmax
 from ale.engine import LearnInput, learn
 from ale.protocols import Strategy, Student
 from ale.strategies import DEFAULT_STRATEGY, resolve_strategy
 from ale.students import STUDENTS, resolve_student
-from ale.types import Indices
+from ale.students.softmax import apply, fit_softmax
+from ale.types import Embeddings, Indices, Probs
 from benchmarks.figures import show
 from benchmarks.sets import Set, add_options, read_sets
 
@@ -36,9 +40,10 @@ ALLOWED = 0.065
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Belief:
-    """What is known after some labels: a confidence and an error per pool row, and who was labelled."""
+    """What is known after some labels: confidence, signs and error per pool row, and who was labelled."""
 
     confidence: NDArray[np.float64]
+    signs: NDArray[np.float64]
     wrong: NDArray[np.bool_]
     labelled: Indices
 
@@ -88,13 +93,24 @@ def history(
             known = ~np.isnan(probs).any(axis=1)
             confidence = np.where(known, np.nan_to_num(probs).max(axis=1), np.nan)
             wrong = ~known | (np.nan_to_num(probs).argmax(axis=1) != data.gold)
-            beliefs.append(Belief(confidence.astype(np.float64), wrong, labelled))
+            heard = [] if data.teacher is None else [_echo(learned.space.transform(data.raw), data.teacher)]
+            evenly = np.float32(1 / len(data.labels))
+            table = signs(np.where(np.isnan(probs), evenly, probs), data.teacher, heard)
+            beliefs.append(Belief(confidence.astype(np.float64), table, wrong, labelled))
         chosen = learned.ranking.order[: learned.ranking.queue]
         labelled = np.concatenate([labelled, chosen[: following - stop]])
     return History(reserve, beliefs)
 
 
-def audit(past: History, beliefs: Sequence[int], max_error: float, seed: int) -> Iterator[tuple[int, Finish]]:
+def _echo(features: Embeddings, teacher: Probs) -> Probs:
+    """What a linear student of the teacher alone says: it has seen no human label."""
+    answered = ~np.isnan(teacher).any(axis=1)
+    return softmax(apply(features, fit_softmax(features[answered], teacher[answered], l2=1.0, rounds=50)))
+
+
+def audit(
+    past: History, beliefs: Sequence[int], max_error: float, seed: int, *, selected: bool = True
+) -> Iterator[tuple[int, Finish]]:
     """The tries of one user on one audit: the number of audit labels and the outcome, at declared looks.
 
     `beliefs[i]` is the belief in force at look i; the last stays. Tries between looks have the last outcome.
@@ -106,14 +122,20 @@ def audit(past: History, beliefs: Sequence[int], max_error: float, seed: int) ->
             continue
         place = beliefs[min(len(made), len(beliefs) - 1)]
         belief, audited = past.beliefs[place], order[:count]
+        confidence, fitted = belief.confidence, 0
+        if selected:
+            fitted = min(FITTED, count)
+            confidence = sureness(belief.signs, audited[:fitted], ~belief.wrong[audited[:fitted]])
+            confidence[np.isnan(belief.confidence)] = np.nan
         found = select(
-            belief.confidence,
+            confidence,
             audited,
             belief.wrong[audited],
             belief.labelled,
             max_error=max_error,
-            version=str(place),
+            version=f"{place}, fitted on {fitted}",
             made=made,
+            fitted=fitted,
         )
         if found.look is not None:
             made.append(found.look)
@@ -131,7 +153,13 @@ class Outcome:
 
 
 def resample(
-    histories: Sequence[History], beliefs: Sequence[int], max_error: float, draws: int, seed: int
+    histories: Sequence[History],
+    beliefs: Sequence[int],
+    max_error: float,
+    draws: int,
+    seed: int,
+    *,
+    selected: bool = True,
 ) -> Outcome:
     """Users on `draws` audits, spread evenly over the histories."""
     broken, success = 0, 0
@@ -139,7 +167,7 @@ def resample(
     for draw in range(draws):
         past = histories[draw % len(histories)]
         done = False
-        for place, found in audit(past, beliefs, max_error, seed * draws + draw):
+        for place, found in audit(past, beliefs, max_error, seed * draws + draw, selected=selected):
             belief = past.beliefs[place]
             if not found.refused and not done:
                 done = True
@@ -199,11 +227,13 @@ def _rows(
 ) -> tuple[list[tuple[object, ...]], bool]:
     rows: list[tuple[object, ...]] = []
     kept = True
-    ways = [(str(count), [place]) for place, count in enumerate(labels)]
-    for name, beliefs in [*ways, ("moving", list(range(len(labels))))]:
+    last, everywhere = len(labels) - 1, list(range(len(labels)))
+    ways = [(str(count), [place], True) for place, count in enumerate(labels)]
+    ways += [(f"{labels[-1]}, own", [last], False), ("moving", everywhere, True)]
+    for name, beliefs, selected in ways:
         rate = np.mean([one.beliefs[beliefs[-1]].wrong[one.reserve].mean() for one in past])
         for max_error in (0.05, 0.02):
-            found = resample(past, beliefs, max_error, draws, seed)
+            found = resample(past, beliefs, max_error, draws, seed, selected=selected)
             kept &= found.broken <= ALLOWED
             pairs = zip(found.covered, found.refused, strict=True)
             rows.append(

@@ -98,13 +98,15 @@ def select(
     confidence_level: float = 0.95,
     version: str = "",
     made: Sequence[Look] = (),
+    fitted: int = 0,
 ) -> Finish:
     """The largest share of the pool that may be labelled automatically, or a refusal.
 
     `confidence` has a number per pool row (NaN = no opinion); `audited` are pool rows in audit order, `wrong`
     says of each whether the model errs there or the audit was skipped; `labelled` are rows that humans
     labelled otherwise. `version` names the model, `made` are all looks so far. Only declared looks count: the
-    labels after the last declared count are left for the next look.
+    labels after the last declared count are left for the next look. The first `fitted` audit labels made the
+    confidences (see `selector`): their rows leave the pool and prove nothing.
     """
     _check(audited, wrong, labelled, max_error, confidence_level)
     count = declared(len(audited))
@@ -117,7 +119,9 @@ def select(
 
     free = np.ones(len(confidence), bool)
     free[labelled] = False
-    path = make_path(np.where(free, confidence, np.nan), max_error)
+    confidence = confidence.astype(np.float64)
+    confidence[audited[:fitted]] = np.nan
+    path = make_path(np.where(free, confidence, np.nan), max_error if fitted else None)
     best: tuple[int, _Set] | None = None
     closest, risk = None, 0.0
     for place, (threshold, entry) in enumerate(zip(path.thresholds, path.entries, strict=True)):

@@ -166,7 +166,7 @@ def test_a_stricter_promise_covers_no_more(seed: int, harder: float) -> None:
 @given(confidence=st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=200))
 def test_paths_rise_and_share_one_risk(confidence: list[float]) -> None:
     """Thresholds fall, entries sum to 1, and only rows with an opinion count."""
-    path = make_path(np.array(confidence, np.float64), 0.05)
+    path = make_path(np.array(confidence, np.float64))
     assert (np.diff(path.thresholds) < 0).all()
     if np.isfinite(confidence).any():
         assert path.entries.sum() == pytest.approx(1.0)
