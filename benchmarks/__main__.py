@@ -11,6 +11,7 @@ from benchmarks import (
     parse_replies,
     prompt_tokens,
     publish_latency,
+    stopping,
     teach_throughput,
     web_latency,
 )
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "teach_throughput": teach_throughput.main,
     "encode": encode.main,
     "finish_guarantee": finish_guarantee.main,
+    "stopping": stopping.main,
 }
 
 

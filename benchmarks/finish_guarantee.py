@@ -22,12 +22,12 @@ from ale.audit.finish import Finish, Look, select
 from ale.audit.selector import FITTED, signs, sureness
 from ale.audit.spending import declared
 from ale.calibration import softmax
-from ale.engine import LearnInput, learn
 from ale.protocols import Strategy, Student
 from ale.strategies import DEFAULT_STRATEGY, resolve_strategy
 from ale.students import STUDENTS, resolve_student
 from ale.students.softmax import apply, fit_softmax
 from ale.types import Embeddings, Indices, Probs
+from benchmarks.active import learn_runs
 from benchmarks.figures import show
 from benchmarks.sets import Set, add_options, read_sets
 
@@ -63,30 +63,10 @@ def history(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(data.gold)).astype(np.int64)
     reserve = order[: int(RESERVE * len(order))]
-    open_rows = np.ones(len(order), bool)
-    open_rows[reserve] = False
-    labelled: Indices = np.zeros(0, np.int64)
     beliefs: list[Belief] = []
     stops = sorted({*labels, *range(0, max(labels), batch)})
-    for stop, following in zip(stops, [*stops[1:], stops[-1]], strict=True):
-        open_rows[labelled] = False
-        learned = learn(
-            LearnInput(
-                raw=data.raw,
-                labelled=labelled,
-                targets=data.gold[labelled],
-                labels=data.labels,
-                strategy=strategy,
-                student=student,
-                groups=data.groups[labelled],
-                teacher=data.teacher,
-                candidates=open_rows,
-                batch=following - stop,
-                seed=int(rng.integers(2**31)),
-                review=False,
-            )
-        )
-        if stop in labels:
+    for labelled, learned in learn_runs(data, stops, reserve, strategy, student, rng):
+        if len(labelled) in labels:
             probs = learned.probs.copy()
             if learned.held_out is not None:
                 probs[labelled] = learned.held_out
@@ -97,8 +77,6 @@ def history(
             evenly = np.float32(1 / len(data.labels))
             table = signs(np.where(np.isnan(probs), evenly, probs), data.teacher, heard)
             beliefs.append(Belief(confidence.astype(np.float64), table, wrong, labelled))
-        chosen = learned.ranking.order[: learned.ranking.queue]
-        labelled = np.concatenate([labelled, chosen[: following - stop]])
     return History(reserve, beliefs)
 
 
