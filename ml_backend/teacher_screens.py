@@ -171,7 +171,10 @@ def _against_people(trust: Json) -> Iterator[str]:
             f"of the same {beside['student']['of']} texts the student has {student:.0%} right, the teacher "
             f"{teacher:.0%}: [bold]{beside['verdict']}[/] (p = {beside['p_value']:.2g})"
         )
-    yield "[dim]People are usually given the hardest texts first: on the whole pool both then do better than here.[/]"
+    if "audit" in trust.get("on", {}):
+        yield f"[dim]On the {trust['on']['audit']} audit tasks that it was asked about: drawn at random, labelled blind.[/]"
+    else:
+        yield "[dim]People are usually given the hardest texts first: on the whole pool both then do better than here.[/]"
 
 
 def _of_budget(spend: Json) -> str:

@@ -30,11 +30,6 @@ def place(key: str, ids: Iterable[int]) -> Scores:
     return np.array([_drawn(start, one) for one in ids], np.float64)
 
 
-def is_reserved(key: str, one: int) -> bool:
-    """Whether this one is in the reserve."""
-    return bool(place(key, [one])[0] < RESERVE)
-
-
 def _drawn(start: hashlib.blake2b, one: int) -> float:
     drawn = start.copy()
     drawn.update(str(int(one)).encode())

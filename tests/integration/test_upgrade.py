@@ -237,7 +237,7 @@ def next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copied = tmp_path / "migrations"
     shutil.copytree(upgrade.MIGRATIONS, copied)
     monkeypatch.setattr(upgrade, "MIGRATIONS", copied)
-    monkeypatch.setattr(upgrade, "REVISIONS", (*REVISIONS, "0003"))
+    monkeypatch.setattr(upgrade, "REVISIONS", (*REVISIONS, f"{int(HEAD) + 1:04}"))
     path = draft("Longer titles")
     step = path.read_text()
     assert path.name == "0003_longer_titles.py"

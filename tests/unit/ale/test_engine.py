@@ -188,7 +188,7 @@ def test_the_teacher_is_audited_too() -> None:
 def test_an_audit_that_is_none_is_refused(changes: dict[str, object], says: str) -> None:
     """A label that trains can not measure, and a task is in one stream."""
     with pytest.raises(ValueError, match=says):
-        given(**changes)
+        given(30, **changes)
 
 
 def test_teacher_helps_with_few_labels() -> None:

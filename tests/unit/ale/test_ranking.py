@@ -7,7 +7,7 @@ import pytest
 
 from ale.ranking import QUEUE_BELOW, Ranking, confidence_of, mix_audit, rank_pool, task_scores
 from ale.strategies import STRATEGIES
-from ale.types import Beliefs
+from ale.types import Beliefs, Scores
 
 PROBS = np.array([[0.9, 0.1], [0.5, 0.5], [0.7, 0.3], [0.99, 0.01]], np.float32)
 
@@ -59,7 +59,7 @@ def test_an_empty_pool_is_ranked_too() -> None:
 
 def is_audit(ranking: Ranking) -> list[bool]:
     """Along the order: whether the row is an audit."""
-    return np.isin(ranking.order, ranking.audit).tolist()
+    return [bool(one) for one in np.isin(ranking.order, ranking.audit)]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.4, 0.5])
@@ -131,7 +131,7 @@ def test_audits_alone_are_an_order_too() -> None:
 
 
 @pytest.mark.parametrize("confidence", [None, np.linspace(0.3, 0.9, 200), np.full(200, 0.9), np.ones(200)])
-def test_scores_put_audits_where_the_order_has_them(confidence: np.ndarray | None) -> None:
+def test_scores_put_audits_where_the_order_has_them(confidence: Scores | None) -> None:
     """Label Studio sorts by the score: what it serves is the mixed order, also among equal confidences."""
     mixed = mix_audit(Ranking(np.arange(200), 20), 40, 0.1, seed=2)
     scores = task_scores(mixed, confidence)

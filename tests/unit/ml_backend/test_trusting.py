@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ale.types import LabelSpace, Probs
-from ml_backend.dataset import Dataset, HumanLabel
+from ml_backend.dataset import NO_AUDIT, AuditRows, Dataset, HumanLabel
 from ml_backend.opinions import Opinion, Voice
 from ml_backend.store.schema import Task
 from ml_backend.teachers import NamedTeacher
-from ml_backend.trusting import trust_in
+from ml_backend.trusting import AUDIT_FROM, trust_in
 
 SPACE = LabelSpace(("good", "bad"))
 HUMAN = np.array([0, 0, 0, 1, 1, 0])
@@ -25,7 +26,7 @@ def dataset(hashes: list[str]) -> Dataset:
     tasks = [Task(project="p", task_id=i, text_hash=name) for i, name in enumerate(hashes)]
     humans = [HumanLabel(i, SPACE.labels[label], i, None) for i, label in enumerate(HUMAN)]
     everywhere = np.arange(len(tasks))
-    return Dataset(tasks, everywhere, HUMAN, humans, np.zeros(0, np.int64), [], {})
+    return Dataset(tasks, everywhere, HUMAN, humans, np.zeros(0, np.int64), [], {}, NO_AUDIT)
 
 
 def probs(words: list[int | None], confidence: float) -> Probs:
@@ -78,3 +79,27 @@ def test_a_run_can_keep_it() -> None:
     """It is JSON without NaN, also when the teacher abstained on all."""
     silent = opinion(probs([None] * 6, 0.8), [True] * 6)
     json.dumps(trust_in(silent, None, SPACE, dataset(list("abcdef"))), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "on"), [(AUDIT_FROM - 1, {"labels": 2}), (AUDIT_FROM, {"audit": AUDIT_FROM})]
+)
+def test_audit_labels_are_preferred_once_there_are_enough(asked: int, on: dict[str, int]) -> None:
+    """Then they are all that counts; the student beside it is the one that has not seen them."""
+    rows = np.arange(2, 2 + AUDIT_FROM)
+    data = dataset(["x", "y", *map(str, rows)][:6])
+    tasks = [Task(project="p", task_id=i, text_hash=str(i)) for i in range(2 + AUDIT_FROM)]
+    audit = AuditRows(
+        rows, np.zeros(AUDIT_FROM, np.int64), [], np.ones(AUDIT_FROM, bool), rows[:0], 0, 90, 0, 0
+    )
+    data = replace(
+        data, tasks=tasks, labelled=np.arange(2), targets=HUMAN[:2], humans=data.humans[:2], audit=audit
+    )
+    said = probs([0, 0, *([1] * 10), *([0] * (AUDIT_FROM - 10))], 0.8)
+    heard = [i < 2 + asked for i in range(2 + AUDIT_FROM)]
+    blind = probs([0] * AUDIT_FROM, 0.9)
+    found = trust_in(opinion(said, heard), probs([0, 0], 0.9), SPACE, data, blind)["gpt"]
+    assert found["on"] == on
+    wrong = 0 if "labels" in on else 10
+    assert found["agreed"]["of"] - found["agreed"]["hits"] == wrong
+    assert found["against_student"]["only_student"] == wrong
