@@ -219,7 +219,7 @@ class LearnRun:
             learned.held_out,
             self.space,
             dataset,
-            None if learned.student is None else learned.probs[dataset.audit.measured],
+            None if learned.student is None else learned.probs,
         )
         figures = beaten(self._opinion, learned.held_out, dataset)
         if figures != self.project.teacher_beaten:

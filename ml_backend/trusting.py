@@ -1,7 +1,7 @@
 """How far each teacher can be trusted in a project, as a learn run writes it down. Pure.
 
 Over the texts of the audit as soon as there are enough of them: people gave those labels blind, and on texts drawn
-at random. Before, over all texts that people have labelled, each once, which flatters whoever suggested them. The teacher's words are taken as it said them: what
+at random. Before, over all texts that people have labelled, which flatters whoever suggested them. The teacher's words are taken as it said them: what
 calibration makes of them was fitted on these very labels.
 """
 
@@ -32,34 +32,43 @@ def trust_in(
     student: Probs | None,
     space: LabelSpace,
     dataset: Dataset,
-    audited: Probs | None = None,
+    pool: Probs | None = None,
 ) -> Json:
     """By teacher's name: agreement with people, per label too, and the student beside it.
 
-    A teacher that was asked about no labelled text is left out. `student` has an out-of-fold row per labelled row;
-    `audited` a row per audit label that measures. `on` says how many texts of which kind it is measured on.
+    A teacher that was asked about no labelled text is left out. `student` has an out-of-fold row per labelled row,
+    `pool` what it believes of every row. `on` says how many texts of which kind the teacher is measured on.
     """
     trust: Json = {}
     for voice in found.voices:
-        kind, rows, human, beside = "labels", *_once(dataset, student)
+        rows, human, beside, learnt = _every(dataset, student, pool)
         audit = dataset.audit.measured
         if voice.asked[audit].sum() >= AUDIT_FROM:
-            kind, rows, human, beside = "audit", audit, dataset.audit.measured_targets, audited
+            rows, human, learnt = audit, dataset.audit.measured_targets, 0
+            beside = None if pool is None else pool[audit]
         asked, said = voice.asked[rows], voice.said[rows]
         if not asked.any():
             continue
         seen = _trust(measure_trust(said[asked], human[asked]), space)
-        seen["on"] = {kind: int(asked.sum())}
+        seen["on"] = {"labels": int(asked[:learnt].sum()), "audit": int(asked[learnt:].sum())}
         if beside is not None:
             seen["against_student"] = _comparison(compare(beside, said, human))
         trust[voice.teacher.name] = seen
     return trust
 
 
-def _once(dataset: Dataset, student: Probs | None) -> tuple[Indices, NDArray[np.int64], Probs | None]:
-    """Rows, labels and the student's beliefs of each labelled text once."""
+def _every(
+    dataset: Dataset, student: Probs | None, pool: Probs | None
+) -> tuple[Indices, NDArray[np.int64], Probs | None, int]:
+    """Rows, labels and the student's beliefs: of each text that is learnt from once, then of each audit."""
     _, once = np.unique(dataset.groups, return_index=True)
-    return dataset.labelled[once], dataset.targets[once], None if student is None else student[once]
+    audit = dataset.audit
+    rows = np.concatenate([dataset.labelled[once], audit.rows])
+    human = np.concatenate([dataset.targets[once], audit.targets])
+    beside = None if student is None else student[once]
+    if beside is not None and len(audit.rows):
+        beside = None if pool is None else np.concatenate([beside, pool[audit.rows]])
+    return rows, human, beside, len(once)
 
 
 def _trust(trust: Trust, space: LabelSpace) -> Json:

@@ -69,7 +69,7 @@ class Web:
         """The first ids of tasks that are in the project's audit reserve, or are not."""
         key = ProjectKey.from_uid(self.services.settings.label_studio_url, uid)
         places = place(str(key), range(8 * n + 80))
-        return np.flatnonzero((places < RESERVE) == reserved)[:n].tolist()
+        return [int(i) for i in np.flatnonzero((places < RESERVE) == reserved)[:n]]
 
     def predict_tasks(
         self, tasks: list[Any], uid: str = UID, config: str | None = CONFIG, **more: Any

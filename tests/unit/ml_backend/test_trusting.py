@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,25 +80,19 @@ def test_a_run_can_keep_it() -> None:
     json.dumps(trust_in(silent, None, SPACE, dataset(list("abcdef"))), allow_nan=False)
 
 
-@pytest.mark.parametrize(
-    ("asked", "on"), [(AUDIT_FROM - 1, {"labels": 2}), (AUDIT_FROM, {"audit": AUDIT_FROM})]
-)
-def test_audit_labels_are_preferred_once_there_are_enough(asked: int, on: dict[str, int]) -> None:
-    """Then they are all that counts; the student beside it is the one that has not seen them."""
-    rows = np.arange(2, 2 + AUDIT_FROM)
-    data = dataset(["x", "y", *map(str, rows)][:6])
-    tasks = [Task(project="p", task_id=i, text_hash=str(i)) for i in range(2 + AUDIT_FROM)]
-    audit = AuditRows(
-        rows, np.zeros(AUDIT_FROM, np.int64), [], np.ones(AUDIT_FROM, bool), rows[:0], 0, 90, 0, 0
-    )
-    data = replace(
-        data, tasks=tasks, labelled=np.arange(2), targets=HUMAN[:2], humans=data.humans[:2], audit=audit
-    )
-    said = probs([0, 0, *([1] * 10), *([0] * (AUDIT_FROM - 10))], 0.8)
-    heard = [i < 2 + asked for i in range(2 + AUDIT_FROM)]
-    blind = probs([0] * AUDIT_FROM, 0.9)
-    found = trust_in(opinion(said, heard), probs([0, 0], 0.9), SPACE, data, blind)["gpt"]
-    assert found["on"] == on
-    wrong = 0 if "labels" in on else 10
-    assert found["agreed"]["of"] - found["agreed"]["hits"] == wrong
-    assert found["against_student"]["only_student"] == wrong
+@pytest.mark.parametrize("asked", [AUDIT_FROM - 1, AUDIT_FROM])
+def test_audit_labels_are_preferred_once_there_are_enough(asked: int) -> None:
+    """Then they are all that counts; before, they are counted with the others. The student has seen none of them."""
+    n, enough = AUDIT_FROM, asked >= AUDIT_FROM
+    rows = np.arange(2, 2 + n)
+    tasks = [Task(project="p", task_id=i, text_hash=str(i)) for i in range(2 + n)]
+    audit = AuditRows(rows, np.zeros(n, np.int64), [], np.ones(n, bool), rows[:0], 0, 90, 0, 0)
+    humans = [HumanLabel(i, "good", i, None) for i in range(2)]
+    data = Dataset(tasks, np.arange(2), HUMAN[:2], humans, rows[:0], [], {}, audit)
+    said = probs([1, 1, *([1] * 10), *([0] * (n - 10))], 0.8)
+    heard = [i < 2 + asked for i in range(2 + n)]
+    pool = probs([1, 1, *([0] * n)], 0.9)
+    found = trust_in(opinion(said, heard), probs([0, 0], 0.9), SPACE, data, pool)["gpt"]
+    assert found["on"] == {"labels": 0 if enough else 2, "audit": asked}
+    assert found["agreed"]["of"] - found["agreed"]["hits"] == (10 if enough else 12)
+    assert found["against_student"]["only_student"] == (10 if enough else 12)
