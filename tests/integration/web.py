@@ -27,6 +27,12 @@ CONFIG = """<View><Text name="text" value="$text"/>
 <Choices name="label" toName="text" choice="single" required="true"><Choice value="A"/><Choice value="B"/></Choices></View>"""
 
 
+def task_ids(project: str, n: int, *, reserved: bool = False) -> list[int]:
+    """The first ids of tasks that are in the project's audit reserve, or are not."""
+    places = place(project, range(8 * n + 80))
+    return [int(i) for i in np.flatnonzero((places < RESERVE) == reserved)[:n]]
+
+
 @dataclass(frozen=True, slots=True)
 class Web:
     """A running web process."""
@@ -68,8 +74,7 @@ class Web:
     def ids(self, n: int, uid: str = UID, *, reserved: bool = False) -> list[int]:
         """The first ids of tasks that are in the project's audit reserve, or are not."""
         key = ProjectKey.from_uid(self.services.settings.label_studio_url, uid)
-        places = place(str(key), range(8 * n + 80))
-        return [int(i) for i in np.flatnonzero((places < RESERVE) == reserved)[:n]]
+        return task_ids(str(key), n, reserved=reserved)
 
     def predict_tasks(
         self, tasks: list[Any], uid: str = UID, config: str | None = CONFIG, **more: Any
