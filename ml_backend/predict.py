@@ -8,6 +8,7 @@ is `[]`, and the project is marked as changed so that the worker fills it.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -98,7 +99,10 @@ def _answers(
             reasons[i] = Abstention.TEACHER_UNAVAILABLE
         else:
             best = int(belief.probs.argmax())
-            answers[i] = labels.labels[best], _unit(belief.probs[best]), belief.score
+            confidence = _unit(belief.probs[best])
+            # A text that was labelled when the version was learnt has no place in its order.
+            score = belief.score if math.isfinite(belief.score) else _score_outside_queue(confidence)
+            answers[i] = labels.labels[best], confidence, score
     if unknown and services.settings.teacher != "none":
         question = replies.question_of(replace(labels, instructions=project.instructions))
         replied = replies.newest(services.db, question, sorted(set(unknown.values())), len(labels))

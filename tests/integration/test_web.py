@@ -134,6 +134,15 @@ def test_predict_from_the_version_in_force(web: Web) -> None:
     assert counts["predict:not_embedded"] == counts["predict:no_text"] == 1
 
 
+def test_a_labelled_text_is_answered_too(web: Web) -> None:
+    """The version has no place for it, but a belief: quick view asks for it when the task has no prediction."""
+    web.setup()
+    publish(web, "ale-3", {"done": ([0.8, 0.2], float("nan"))})
+    (slot,) = web.predict(["done"])
+    assert slot["result"][0]["value"] == {"choices": ["A"]}
+    assert slot["score"] == pytest.approx(0.05 + 0.95 * 0.8)
+
+
 def test_a_task_of_the_audit_reserve_is_shown_nothing(web: Web) -> None:
     """Decided by the task, not by its text: whoever has the same text elsewhere gets his suggestion."""
     web.setup()
