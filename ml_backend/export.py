@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ale.errors import ConfigurationError
-from ale.io.snapshots import write_snapshot
-from ale.types import LabelSpace
+from ale.io.snapshots import SnapshotRow, write_snapshot
+from ale.types import LabelSpace, Provenance
 from ml_backend.building import snapshot_rows
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.instructions import space_of
 from ml_backend.learning import Learning
 from ml_backend.private_files import write_private
+from ml_backend.reserve import reserve_of
 from ml_backend.shots import is_gold
 from ml_backend.store import mirror
 from ml_backend.store.database import Database
@@ -44,16 +45,17 @@ def read_labelled(db: Database, learning: Learning, project: Project) -> Labelle
         )
     space = space_of(project)
     tasks = mirror.all_tasks(db, project.key)
-    dataset = build_dataset(tasks, mirror.all_annotations(db, project.key), space)
+    annotations = mirror.all_annotations(db, project.key)
+    dataset = build_dataset(tasks, annotations, space, reserve_of(project))
     snapshot = write_snapshot(learning.snapshots / project.key, snapshot_rows(dataset))
-    wanted = {dataset.hashes[row] for row in dataset.labelled.tolist()}
+    wanted = {dataset.hashes[row] for row in [*dataset.labelled.tolist(), *dataset.audit.rows.tolist()]}
     return Labelled(space, dataset, snapshot, mirror.texts(db, project.key, sorted(wanted)))
 
 
 def write_labels(labelled: Labelled, project: Project, folder: Path, kind: str) -> int:
     """`labels.csv` or `labels.jsonl`, one row per labelled task, and `manifest.json`; how many rows.
 
-    `side` is where the text stands when a model is trained: `validation` texts are never shown to one.
+    `side` is where the text stands when a model is trained: `validation` and `audit` texts are never shown to one.
     """
     rows = [
         {
@@ -62,7 +64,7 @@ def write_labels(labelled: Labelled, project: Project, folder: Path, kind: str) 
             "label": row.label,
             "provenance": row.provenance,
             "annotator": row.annotator,
-            "side": "validation" if is_gold(project.key, row.text_hash) else "train",
+            "side": _side(project.key, row),
             "text_hash": row.text_hash,
         }
         for row in snapshot_rows(labelled.dataset)
@@ -78,6 +80,12 @@ def write_labels(labelled: Labelled, project: Project, folder: Path, kind: str) 
     }
     write_files(folder, {f"labels.{kind}": WRITERS[kind](rows)}, manifest)
     return len(rows)
+
+
+def _side(project: str, row: SnapshotRow) -> str:
+    if row.provenance == Provenance.AUDIT.value:
+        return "audit"
+    return "validation" if is_gold(project, row.text_hash) else "train"
 
 
 def write_files(folder: Path, files: dict[str, str], manifest: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from ml_backend.doctor.findings import Finding
 from ml_backend.store.schema import Version
-from ml_backend.teacher_screens import teaching_panel
+from ml_backend.teacher_screens import CALIBRATION_FROM, share_of, teaching_panel
 
 Json = dict[str, Any]
 
@@ -72,6 +72,7 @@ def _project_table(entry: Json) -> Table:
         ("tasks", f"{entry['tasks']}, {entry['labeled_tasks']} labelled, {entry['skipped']} skipped answers"),
         ("annotations", str(entry["annotations"])),
         ("agreement, cross-validated", _percent(entry["metrics"].get("oof_accuracy"))),
+        ("audit", audit_line(entry["audit"]) if entry["audit"] else ""),
         ("suspected label errors", _pairs(entry["review"])),
         ("predictions", f"{entry['rows_in_force']} in force, {entry['rows_superseded']} superseded"),
         ("runs", _pairs(entry["runs"])),
@@ -90,6 +91,18 @@ def _project_table(entry: Json) -> Table:
         if value:
             table.add_row(name, escape(value))
     return table
+
+
+def audit_line(audit: Json) -> str:
+    """What the blind random sample says, e.g. `34 of 412 tasks so far, student 88% of 34 (74-95%)`."""
+    said = [f"{audit['labels']} of {audit['reserve']} tasks so far"]
+    said += [f"{audit['skipped']} skipped"] if audit["skipped"] else []
+    said += [f"{audit['waiting']} wait for those before them"] if audit["waiting"] else []
+    rates = {"student": audit["student"], **audit["teachers"]}
+    said += [f"{name} {share_of(rate)}" for name, rate in rates.items() if rate]
+    if audit["student"] and audit["labels"] >= CALIBRATION_FROM:
+        said.append(f"calibration error {audit['ece']:.2f}")
+    return ", ".join(said)
 
 
 def _due(seconds: float | None) -> str:

@@ -171,6 +171,14 @@ class Settings(BaseSettings):
     )
     student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
     strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
+    audit_share: float = Field(
+        0.1,
+        alias="ALE_AUDIT_SHARE",
+        ge=0,
+        le=0.5,
+        description="Share of the served tasks that are drawn at random and shown without a suggestion, to measure "
+        "how often student and teacher are right; their labels train nothing. 0: none.",
+    )
     encoder: str = Field(
         "embedded",
         alias="ALE_ENCODER",

@@ -61,6 +61,13 @@ def labelled_texts(dataset: Dataset, left_out: Collection[int] = ()) -> list[Hum
     return [Human(name, *labels[name]) for name in order if len(labels[name]) == 1]
 
 
+def measured_texts(project: str, dataset: Dataset) -> list[str]:
+    """Hashes of the labelled texts that teachers are measured on: the gold texts, and those of the audit."""
+    gold = [human.text_hash for human in labelled_texts(dataset) if is_gold(project, human.text_hash)]
+    audited = [dataset.tasks[row].text_hash or "" for row in dataset.audit.rows.tolist()]
+    return list(dict.fromkeys([*gold, *audited]))
+
+
 def left_out_tasks(db: Database, project: str) -> set[int]:
     """Tasks whose label is no example: set aside as ground truth, or under suspicion in the review tab."""
     with db.session() as session:

@@ -74,6 +74,8 @@ class Project(Base):
     teacher_beaten: Mapped[str] = mapped_column(Text, default="", server_default="")
     """Why paid teachers are asked no more although they could be: the figures; empty while they are worth it."""
     full_publish_at: Mapped[datetime | None]
+    audit_since: Mapped[datetime | None]
+    """When the audit reserve came into force; labels that were given earlier train. None = no audit."""
     webhook_id: Mapped[int | None]
     backend_id: Mapped[int | None]
     review_view_id: Mapped[int | None]

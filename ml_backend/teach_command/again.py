@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from ale.teachers.llm.prompt import load_prompt
 from ale.teachers.llm.teacher import prompt_fingerprint
 from ml_backend.picking import worth_asking
-from ml_backend.shots import is_gold, labelled_texts
+from ml_backend.shots import measured_texts
 from ml_backend.store import replies
 from ml_backend.teach import Teaching
 from ml_backend.teachers import NamedTeacher, llm_options
@@ -34,7 +34,7 @@ def outdated(teaching: Teaching, teacher: NamedTeacher, among: Collection[str] |
     """
     today = fingerprint_now(teaching, teacher)
     dataset = teaching.dataset()
-    gold = [h.text_hash for h in labelled_texts(dataset) if is_gold(teaching.project.key, h.text_hash)]
+    gold = measured_texts(teaching.project.key, dataset)
     useful = worth_asking(dataset.tasks, (), gold, None, student=False)
     question = replies.question_of(teaching.space)
     prompts = {row.text_hash: row.prompt for row in replies.rows(teaching.db, teacher.name, question, useful)}

@@ -92,11 +92,12 @@ def test_annotations_made_from_predictions_are_not_learnt_from(new_loop: NewLoop
     loop.add_labelled(messages(6))
     loop.start()
     bulk = loop.order()[:4]
+    assert len(set(bulk) - set(loop.reserve)) > 1
     loop.action("predictions_to_annotations", bulk)
     run = loop.learn()
     assert run.n_labels == 6
     assert run.counts["excluded"] == {"made_from_predictions": 4}
-    saved = loop.annotations(bulk[0])[0]
+    saved = loop.annotations(next(task_id for task_id in bulk if task_id in loop.free))[0]
     loop.update(saved["id"], chosen(saved["result"]) or "")
     run = loop.learn()
     assert run.n_labels == 7
@@ -137,10 +138,13 @@ def test_one_class_only_has_a_reason_and_annotators_keep_working(new_loop: NewLo
     assert loop.versions[0].kind == "teacher"
     assert run.reason == "need_two_classes"
     for label in (LOGIN, DELIVERY):
-        task = loop.next_task()
-        assert task is not None
-        loop.annotate(int(task["id"]), label)
-        loop.learn()
+        while True:
+            task = loop.next_task()
+            assert task is not None
+            loop.annotate(int(task["id"]), label)
+            loop.learn()
+            if int(task["id"]) in loop.free:  # an audit trains nothing
+                break
     assert loop.versions[0].kind == "student"
 
 
@@ -158,8 +162,7 @@ def test_empty_and_foreign_results_are_counted_not_learnt(new_loop: NewLoop) -> 
     run = loop.start()
     assert run.counts["excluded"] == {"empty": 2, "label_not_in_config": 1}
     assert run.n_labels == 2
-    rows = loop.predictions()
-    assert {chosen(row["result"]) for row in rows.values()} <= set(LABELS)
+    assert set(loop.suggested().values()) <= set(LABELS)
 
 
 def test_a_deleted_project_is_gone_quietly(new_loop: NewLoop) -> None:
@@ -194,7 +197,7 @@ def test_two_projects_at_once_never_mix(new_loop: NewLoop) -> None:
     for loop, labels, n in ((one, set(LABELS), 6), (two, set(upper), 5)):
         rows = loop.predictions()
         assert rows
-        assert {chosen(row["result"]) for row in rows.values()} <= labels
+        assert set(loop.suggested().values()) <= labels
         assert rows.keys() <= loop.truth.keys()
         assert set(learnt(loop).values()) <= labels
         assert len(learnt(loop)) == n
