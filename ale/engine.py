@@ -115,7 +115,7 @@ def _learn(given: LearnInput) -> Learned:
         logits = fitted.out_of_fold_logits()
         predictor = Predictor(fitted, space, fit_temperature(logits, given.targets, given.weights))
         held_out = softmax(logits, predictor.temperature)
-        probs = softmax(fitted.logits(features), predictor.temperature)
+        probs = softmax(fitted.pool_logits(), predictor.temperature)
     clock.lap("fit")
 
     ranking, scores = _rank(given, features, None if predictor is None else probs)

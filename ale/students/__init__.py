@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ale.errors import UnknownName
 from ale.protocols import Student
+from ale.students.hybrid import HybridStudent
 from ale.students.linear import LinearStudent
 
 STUDENTS: dict[str, type[Student]] = {
+    HybridStudent.kind: HybridStudent,
     LinearStudent.kind: LinearStudent,
 }
 
@@ -18,4 +20,4 @@ def resolve_student(name: str) -> type[Student]:
     return STUDENTS[name]
 
 
-__all__ = ["STUDENTS", "LinearStudent", "resolve_student"]
+__all__ = ["STUDENTS", "HybridStudent", "LinearStudent", "resolve_student"]

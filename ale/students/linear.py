@@ -45,6 +45,7 @@ class LinearStudent:
         self._weights = weights
         self._values: dict[str, Any] = dict(values or {})
         self._out_of_fold: NDArray[np.float64] | None = None
+        self._pool: Embeddings | None = None
 
     def fit(
         self,
@@ -70,6 +71,7 @@ class LinearStudent:
         folds = assign_folds(targets, groups, _fine_folds(len(targets), labels))
         self._out_of_fold = _out_of_fold(x, soft, row_weights, folds, [chosen])[0]
         self._weights = fit_softmax(x, soft, row_weights, l2=chosen.l2, prior=chosen.prior)
+        self._pool = pool
         self._values = {"l2": chosen.l2, "leans_on_teacher": chosen.prior is not None}
         return self
 
@@ -78,6 +80,16 @@ class LinearStudent:
         if self._out_of_fold is None:
             raise NotEnoughLabels("not_fitted", "out-of-fold logits exist only right after fit")
         return self._out_of_fold
+
+    def pool_logits(self) -> NDArray[np.float64]:
+        """See `ale.protocols.Student`: it knows no more of its pool than of any text."""
+        if self._pool is None:
+            raise NotEnoughLabels("not_fitted", "logits of the pool exist only right after fit")
+        return self.logits(self._pool)
+
+    def committee(self) -> NDArray[np.float32] | None:
+        """None: one candidate wins, the others are forgotten."""
+        return None
 
     def logits(self, embeddings: Embeddings) -> NDArray[np.float64]:
         """Shape (rows, labels), before calibration."""

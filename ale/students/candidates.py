@@ -1,0 +1,107 @@
+"""The candidates: what each leans on and how firmly, their fits, and their held-out logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.students.leaning import INTERCEPT_L2, Leaning, Opinions, fit_leaning
+from ale.types import Embeddings
+
+LEANING_INTERCEPT_L2 = 1.0
+ROUNDS = 40
+TOLERANCE = 1e-4
+FIRMNESS = 3.0
+SPAN = 512
+_NOISE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """`leans_on` opinions by name with the scale expected of each; `believed`: see `mixture_weights`."""
+
+    l2: float
+    leans_on: Mapping[str, float]
+    believed: float
+
+
+PLAIN = (Candidate(0.3, {}, 0.25), Candidate(0.03, {}, 0.25))
+LEANING = (
+    Candidate(0.1, {"firm": 0.5, "neighbours": 0.5}, 1.5),
+    Candidate(0.05, {"firm": 1.0}, 1.0),
+    Candidate(1.0, {"teacher": 0.3, "firm": 0.4, "neighbours": 0.3}, 1.0),
+    Candidate(0.1, {}, 0.25),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Human labels as arrays: rows of the pool in short form, what was said, and how much it counts."""
+
+    short: Embeddings
+    targets: NDArray[np.int64]
+    soft: NDArray[np.float32]
+    weights: NDArray[np.float64]
+    opinions: Mapping[str, NDArray[np.float32]]
+
+    def stacked(self, candidate: Candidate) -> Opinions:
+        """The candidate's opinions about these rows."""
+        return stack(candidate, self.opinions, len(self.short), self.soft.shape[1])
+
+
+def stack(
+    candidate: Candidate, opinions: Mapping[str, NDArray[np.float32]], rows: int, labels: int
+) -> Opinions:
+    """Shape (opinions of the candidate, rows, labels)."""
+    named = [opinions[name] for name in candidate.leans_on]
+    return np.stack(named) if named else np.zeros((0, rows, labels), np.float32)
+
+
+def fit_candidate(
+    candidate: Candidate, given: Labelled, rows: NDArray[np.bool_], start: Leaning | None = None
+) -> Leaning:
+    """The candidate's fit on those of the labelled rows."""
+    return fit_leaning(
+        given.short[rows],
+        given.soft[rows],
+        given.weights[rows],
+        l2=candidate.l2,
+        opinions=given.stacked(candidate)[:, rows],
+        expected=np.array(list(candidate.leans_on.values())),
+        start=start,
+        intercept_l2=LEANING_INTERCEPT_L2 if candidate.leans_on else INTERCEPT_L2,
+        firmness=FIRMNESS,
+        rounds=ROUNDS,
+        tolerance=TOLERANCE,
+    )
+
+
+def held_out_logits(
+    candidates: Sequence[Candidate], given: Labelled, folds: NDArray[np.int64]
+) -> list[NDArray[np.float32]]:
+    """Per candidate the logits of every labelled row from the fit on the other folds.
+
+    A lone fold is judged by the opinions as they are expected.
+    """
+    out = [np.zeros(given.soft.shape, np.float32) for _ in candidates]
+    for fold in np.unique(folds):
+        seen = folds != fold
+        for logits, candidate in zip(out, candidates, strict=True):
+            fit = fit_candidate(candidate, given, seen)
+            logits[~seen] = fit.logits(given.short[~seen], given.stacked(candidate)[:, ~seen])
+    return out
+
+
+def labelled_directions(rows: Embeddings) -> NDArray[np.float32]:
+    """Shape (columns, directions): an orthonormal basis of what the labelled rows span, strongest first.
+
+    Ridge regression never leaves that span, so nothing is lost, and a hundred labels cost a hundred columns.
+    """
+    wide = len(rows) < rows.shape[1]
+    values, vectors = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
+    strong = np.flatnonzero(values > values[-1] * _NOISE)[::-1][:SPAN]
+    basis = rows.T @ (vectors[:, strong] / np.sqrt(values[strong])) if wide else vectors[:, strong]
+    return np.ascontiguousarray(basis, np.float32)

@@ -1,0 +1,65 @@
+"""How much to believe each candidate: weights under which held-out human labels are likeliest.
+
+Candidates are brought to one scale first (a temperature each), so that knowledge competes, not sureness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.calibration import fit_temperature, log_softmax
+
+_ROUNDS = 50
+
+
+def temperatures(
+    held_out: Sequence[NDArray[np.floating]], targets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The temperature of each candidate, from its held-out logits."""
+    return np.array([fit_temperature(logits, targets, weights) for logits in held_out])
+
+
+def mixture_weights(
+    held_out: NDArray[np.floating],
+    targets: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    believed: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Shape (candidates,), sums to 1, by expectation maximisation; `held_out` is (candidates, rows, labels).
+
+    `believed` are pseudo-labels that speak for each candidate: with few labels they decide, with hundreds not.
+    """
+    likely = held_out[:, np.arange(len(targets)), targets].astype(np.float64) * 1.0 + 1e-12
+    mixed = believed / believed.sum()
+    for _ in range(_ROUNDS):
+        share = mixed[:, None] * likely
+        share /= share.sum(axis=0)
+        mixed = (share * weights).sum(axis=1) + believed
+        mixed /= mixed.sum()
+    return np.asarray(mixed)
+
+
+def mix(
+    logits: Sequence[NDArray[np.floating]], temperature: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Probabilities of the mixture, shape (rows, labels)."""
+    out = np.zeros(logits[0].shape, np.float32)
+    for one, t, weight in zip(logits, temperature, weights, strict=True):
+        out += np.float32(weight) * np.exp(log_softmax(one, float(t))).astype(np.float32)
+    return out
+
+
+def sureness(logits: NDArray[np.floating], probs: NDArray[np.floating]) -> float:
+    """The temperature that brings `logits` nearest to `probs`, by cross-entropy."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        return float(-(probs * log_softmax(logits, float(np.exp(log_temperature)))).sum())
+
+    found = minimize_scalar(
+        loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded", options={"xatol": 0.02}
+    )
+    return float(np.exp(found.x))
