@@ -41,7 +41,7 @@ def benchmark(
         Path | None, typer.Option(help="YAML: label to description, for the teacher.")
     ] = None,
     strategies: Annotated[str, typer.Option(help="Strategies to run beside `ale`, by comma.")] = "random",
-    students: Annotated[str, typer.Option(help="Students for these strategies, by comma.")] = "linear",
+    students: Annotated[str, typer.Option(help="Students for these strategies, by comma.")] = "hybrid",
     budgets: Annotated[
         str, typer.Option(help="Numbers of human labels, by comma.")
     ] = "10,25,50,100,200,300,500,800,1200",

@@ -118,7 +118,8 @@ def _learn(given: LearnInput) -> Learned:
         probs = softmax(fitted.pool_logits(), predictor.temperature)
     clock.lap("fit")
 
-    ranking, scores = _rank(given, features, None if predictor is None else probs)
+    committee = None if fitted is None else fitted.committee()
+    ranking, scores = _rank(given, features, None if predictor is None else probs, committee)
     clock.lap("rank")
     found = _review(given, features, held_out, reasons)
     clock.lap("review")
@@ -146,7 +147,9 @@ def _student(given: LearnInput, features: Embeddings, weights: NDArray[np.float6
     )
 
 
-def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tuple[Ranking, Scores]:
+def _rank(
+    given: LearnInput, features: Embeddings, student: Probs | None, committee: NDArray[np.float32] | None
+) -> tuple[Ranking, Scores]:
     """The ranking in pool rows, and the published score of every pool row."""
     mark = given.candidates
     if mark is None:
@@ -158,6 +161,7 @@ def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tup
         student=None if student is None else student[rows],
         teacher=None if given.teacher is None else given.teacher[rows],
         labelled=features[np.unique(given.labelled)],
+        committee=None if committee is None else committee[:, rows],
     )
     local = rank_pool(beliefs, given.strategy, given.batch, np.random.default_rng(given.seed))
     scores = np.full(len(given.raw), np.nan)

@@ -66,6 +66,11 @@ class Student(Protocol):
         """
         ...
 
+    @classmethod
+    def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:
+        """The student of the teacher alone, before any human label; None without an answer to learn from."""
+        ...
+
     def out_of_fold_logits(self) -> NDArray[np.float64]:
         """Shape (labelled, labels): logits of each labelled row from a fit without its text's group."""
         ...

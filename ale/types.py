@@ -169,13 +169,15 @@ class Beliefs:
     """All that a query strategy sees: arrays over the same candidates, row by row.
 
     `student` is None before the first student; `teacher` is None without a teacher, and its rows are NaN
-    where the teacher abstained. `labelled` are the embeddings of what humans have labelled so far.
+    where the teacher abstained. `labelled` are the embeddings of what humans have labelled so far. `committee`
+    is (members, candidates, labels): what the student's own candidates believe; None for a student of one.
     """
 
     embeddings: Embeddings
     student: Probs | None = None
     teacher: Probs | None = None
     labelled: Embeddings = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    committee: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.embeddings)

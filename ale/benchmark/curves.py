@@ -18,8 +18,7 @@ from ale.metrics import accuracy, ece, macro_f1
 from ale.predictor import Predictor
 from ale.simulate import Round, rounds
 from ale.strategies import DEFAULT_STRATEGY, STRATEGIES, resolve_strategy
-from ale.students import LinearStudent, resolve_student
-from ale.students.linear import distilled
+from ale.students import DEFAULT_STUDENT, resolve_student
 from ale.types import Embeddings, LabelSpace, Probs
 
 DEFAULT = "ale"
@@ -67,8 +66,8 @@ def methods(strategies: Sequence[str], students: Sequence[str], *, teacher: bool
 
     Raises UnknownName. Only with several students does a method's name tell which (`margin+linear`).
     """
-    kinds = list(dict.fromkeys(students)) or [LinearStudent.kind]
-    plain = [Method(DEFAULT, DEFAULT_STRATEGY, LinearStudent.kind, teacher)]
+    kinds = list(dict.fromkeys(students)) or [DEFAULT_STUDENT]
+    plain = [Method(DEFAULT, DEFAULT_STRATEGY, DEFAULT_STUDENT, teacher)]
     for strategy in dict.fromkeys(strategies):
         resolve_strategy(strategy)
         for kind in kinds:
@@ -113,7 +112,9 @@ def curve(
             progress(n - done)
         done = n
         if n in wanted:
-            yield _point(method.name, seed, n, turn.learned, data, _beliefs(turn, data, teacher))
+            yield _point(
+                method.name, seed, n, turn.learned, data, _beliefs(turn, data, teacher, method.student)
+            )
 
 
 def stops(budgets: Sequence[int], pool: int, batch: int, strategy: str) -> list[int]:
@@ -150,12 +151,14 @@ def full_data(data: Arrays, student: str) -> Point:
     return _point("full data", 0, len(everything), learned, data, learned.predictor.predict_proba(data.test))
 
 
-def _beliefs(turn: Round, data: Arrays, teacher: Probs | None) -> Probs:
+def _beliefs(turn: Round, data: Arrays, teacher: Probs | None, kind: str) -> Probs:
     """What would be predicted on the test split after this round."""
     if turn.learned.predictor is not None:
         return turn.learned.predictor.predict_proba(data.test)
     space = turn.learned.space
-    student = distilled(space.transform(data.pool), teacher)
+    student = None
+    if teacher is not None:
+        student = resolve_student(kind).of_teacher(space.transform(data.pool), teacher)
     if student is not None:
         return Predictor(student, space, temperature=1.0).predict_proba(data.test)
     counts = np.bincount(turn.given, minlength=len(data.labels)) + 1.0

@@ -12,7 +12,7 @@ from ale.benchmark.opinion import AnswerStore, as_json, ask
 from ale.benchmark.report import Report
 from ale.errors import ConfigurationError
 from ale.protocols import Teacher
-from ale.students import LinearStudent
+from ale.students import DEFAULT_STUDENT
 from ale.types import Embeddings
 
 BUDGETS = (10, 25, 50, 100, 200, 300, 500, 800, 1200)
@@ -36,7 +36,7 @@ class Plan:
     """What to compare. `batch` is the most labels between two fits of the student."""
 
     strategies: tuple[str, ...] = ("random",)
-    students: tuple[str, ...] = (LinearStudent.kind,)
+    students: tuple[str, ...] = (DEFAULT_STUDENT,)
     budgets: tuple[int, ...] = BUDGETS
     seeds: int = 3
     batch: int = 25

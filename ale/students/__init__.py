@@ -11,6 +11,7 @@ STUDENTS: dict[str, type[Student]] = {
     HybridStudent.kind: HybridStudent,
     LinearStudent.kind: LinearStudent,
 }
+DEFAULT_STUDENT = HybridStudent.kind
 
 
 def resolve_student(name: str) -> type[Student]:
@@ -20,4 +21,4 @@ def resolve_student(name: str) -> type[Student]:
     return STUDENTS[name]
 
 
-__all__ = ["STUDENTS", "HybridStudent", "LinearStudent", "resolve_student"]
+__all__ = ["DEFAULT_STUDENT", "STUDENTS", "HybridStudent", "LinearStudent", "resolve_student"]

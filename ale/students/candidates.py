@@ -16,6 +16,7 @@ ROUNDS = 40
 TOLERANCE = 1e-4
 FIRMNESS = 3.0
 SPAN = 512
+MANY_LABELS = 20
 _NOISE = 1e-6
 
 
@@ -35,6 +36,13 @@ LEANING = (
     Candidate(1.0, {"teacher": 0.3, "firm": 0.4, "neighbours": 0.3}, 1.0),
     Candidate(0.1, {}, 0.25),
 )
+
+
+def candidates_for(labels: int, *, teacher: bool) -> tuple[Candidate, ...]:
+    """What competes; of many labels each fit costs seconds, so there the two nearest to others stay out."""
+    if not teacher:
+        return PLAIN
+    return LEANING if labels < MANY_LABELS else (LEANING[0], LEANING[2], LEANING[3])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

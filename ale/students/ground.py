@@ -16,7 +16,7 @@ from ale.types import Embeddings, Probs
 DIRECTIONS = 256  # 87 to 93 % of the variance of a pool; more is of use to thousands of labels only
 GRAPH_DIRECTIONS = 128
 FIRM_L2 = 50.0  # per unit of curvature, which is (labels - 1) / labels^2
-PRIOR_WORK = 400_000  # rows * labels of the teacher that its student learns from
+_WORK = 400_000  # rows * labels that a linear student learns from; more only costs time
 _FLOOR = 1e-3  # no opinion is surer than this
 _KEEP, _STEPS = 0.8, 8
 
@@ -25,25 +25,23 @@ _KEEP, _STEPS = 0.8, 8
 class Ground:
     """`short` are the pool's rows in the `basis`; `opinions` (by name) are logits about all of the pool.
 
-    `firm` are the weights (pool columns + 1, labels) behind the opinion of that name, None without a teacher.
+    `firm` are the weights (pool columns + 1, labels) behind the opinion of that name.
     """
 
     basis: NDArray[np.float32]
     short: Embeddings
-    graph: Graph
     opinions: dict[str, NDArray[np.float32]]
-    firm: NDArray[np.float32] | None = None
+    firm: NDArray[np.float32]
 
 
-def survey(pool: Embeddings, teacher: Probs | None, directions: int = DIRECTIONS) -> Ground:
-    """The ground for one pool and one teacher. Deterministic."""
-    basis = main_directions(pool, directions)
-    short = pool @ basis
-    graph = neighbour_graph(short[:, :GRAPH_DIRECTIONS])
+def survey(pool: Embeddings, teacher: Probs | None) -> Ground | None:
+    """The ground for one pool and one teacher; None without an answer. Deterministic."""
     if teacher is None or np.isnan(teacher).any(axis=1).all():
-        return Ground(basis, short, graph, {})
-    opinions, firm = _opinions(short, graph, teacher)
-    return Ground(basis, short, graph, opinions, expand(firm, basis))
+        return None
+    basis = main_directions(pool, DIRECTIONS)
+    short = pool @ basis
+    opinions, firm = _opinions(short, neighbour_graph(short[:, :GRAPH_DIRECTIONS]), teacher)
+    return Ground(basis, short, opinions, expand(firm, basis))
 
 
 def expand(weights: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -60,16 +58,19 @@ def main_directions(pool: Embeddings, directions: int) -> NDArray[np.float32]:
     return np.asarray(basis * np.sign(basis[strongest, np.arange(basis.shape[1])]), np.float32)
 
 
-def student_of_teacher(short: Embeddings, teacher: Probs, l2: float, start: Leaning | None = None) -> Leaning:
+def student_of_teacher(short: Embeddings, teacher: Probs, l2: float) -> Leaning:
     """The softmax regression of what the teacher answered."""
     answered = np.flatnonzero(~np.isnan(teacher).any(axis=1))
-    most = max(1_000, PRIOR_WORK // teacher.shape[1])
-    curvature = (teacher.shape[1] - 1) / teacher.shape[1] ** 2
-    if len(answered) > most:
-        answered = answered[np.linspace(0, len(answered) - 1, most).astype(np.int64)]
-    return fit_leaning(
-        short[answered], teacher[answered], np.ones(len(answered)), l2=l2 * curvature, start=start, rounds=30
-    )
+    labels = teacher.shape[1]
+    curvature = (labels - 1) / labels**2
+    rows = answered[spread_rows(len(answered), labels)]
+    return fit_leaning(short[rows], teacher[rows], np.ones(len(rows)), l2=l2 * curvature, rounds=30)
+
+
+def spread_rows(rows: int, labels: int) -> NDArray[np.int64]:
+    """Rows from which a linear student of all of them may be learnt: all, or evenly many in bounded time."""
+    most = max(1_000, _WORK // labels)
+    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.int64))
 
 
 def _opinions(

@@ -17,19 +17,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.calibration import softmax
 from ale.errors import LabelSpaceMismatch, NotEnoughLabels
 from ale.folds import FOLDS, assign_folds
 from ale.students.candidates import (
-    LEANING,
-    PLAIN,
+    MANY_LABELS,
     Candidate,
     Labelled,
+    candidates_for,
     fit_candidate,
     held_out_logits,
     labelled_directions,
     stack,
 )
-from ale.students.ground import Ground, expand, survey
+from ale.students.ground import Ground, expand, spread_rows, survey
 from ale.students.leaning import Leaning, fit_leaning
 from ale.students.mixture import mix, mixture_weights, sureness, temperatures
 from ale.students.softmax import Weights, apply, one_hot
@@ -69,17 +70,18 @@ class HybridStudent:
         if len(np.unique(targets)) < 2:
             raise NotEnoughLabels("need_two_classes", "a student needs labels of at least two classes")
         ground = survey(pool, teacher)
+        opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
         given = Labelled(
             pool[labelled] @ span,
             targets,
             one_hot(targets, labels),
             np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
-            {name: opinion[labelled] for name, opinion in ground.opinions.items()},
+            {name: opinion[labelled] for name, opinion in opinions.items()},
         )
-        candidates = LEANING if ground.opinions else PLAIN
+        candidates = candidates_for(labels, teacher=ground is not None)
         held_out = held_out_logits(
-            candidates, given, assign_folds(targets, groups, FOLDS if labels < 20 else 3)
+            candidates, given, assign_folds(targets, groups, FOLDS if labels < MANY_LABELS else 3)
         )
         scale = temperatures(held_out, targets, given.weights)
         believed = np.array([candidate.believed for candidate in candidates])
@@ -95,14 +97,14 @@ class HybridStudent:
         straight = np.zeros((pool.shape[1] + 1, labels), np.float32)
         for candidate, t, share in zip(candidates, scale, shares, strict=True):
             fit = fit_candidate(candidate, given, everything)
-            logits = fit.logits(near, stack(candidate, ground.opinions, len(pool), labels))
+            logits = fit.logits(near, stack(candidate, opinions, len(pool), labels))
             members.append(mix([logits], np.array([t]), np.ones(1)))
             straight += np.float32(share / t) * _straight(candidate, fit, span, ground)
         self._committee = np.stack(members)
         mixed = np.einsum("m,mij->ij", shares.astype(np.float32), self._committee)
         clamped, counted = _clamp(mixed, labelled, given)
         self._pool = np.log(np.maximum(clamped, _LEAST)).astype(np.float64)
-        self._weights = _distil(pool, ground, straight, clamped, counted) if ground.opinions else straight
+        self._weights = _distil(pool, ground, straight, clamped, counted) if ground is not None else straight
         self._values = {
             "mixture": [
                 {"l2": c.l2, "leans_on": list(c.leans_on), "share": round(float(s), 4)}
@@ -110,6 +112,24 @@ class HybridStudent:
             ]
         }
         return self
+
+    @classmethod
+    def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:
+        """See `ale.protocols.Student.of_teacher`: the mixture as it is expected to be, distilled."""
+        ground = survey(pool, teacher)
+        if ground is None:
+            return None
+        labels = teacher.shape[1]
+        leaning = [c for c in candidates_for(labels, teacher=True) if c.leans_on]
+        believed = sum(candidate.believed for candidate in leaning)
+        mixed = np.zeros(teacher.shape, np.float32)
+        for candidate in leaning:
+            told = stack(candidate, ground.opinions, len(pool), labels)
+            said = np.einsum("m,mij->ij", np.array(list(candidate.leans_on.values())), told)
+            mixed += np.float32(candidate.believed / believed) * softmax(said)
+        student = cls(_distil(pool, ground, ground.firm, mixed, np.ones(len(pool))), {"mixture": []})
+        student._pool = np.log(np.maximum(mixed, _LEAST)).astype(np.float64)
+        return student
 
     def out_of_fold_logits(self) -> NDArray[np.float64]:
         """See `ale.protocols.Student`; only a student that was fitted in this process has them."""
@@ -169,7 +189,7 @@ def _straight(candidate: Candidate, fit: Leaning, span: NDArray[np.float32], gro
     """The linear part of a candidate: all but what it heard of the teacher's single answers."""
     weights = expand(fit.weights, span)
     for name, scale in zip(candidate.leans_on, fit.scales, strict=True):
-        if name == "firm" and ground.firm is not None:
+        if name == "firm" and ground is not None:
             weights = weights + np.float32(scale) * ground.firm
     return weights
 
@@ -185,12 +205,18 @@ def _distil(
     sharp = probs**DISTIL_SHARPER
     sharp /= sharp.sum(axis=1, keepdims=True)
     known = np.stack([apply(pool, straight).astype(np.float32), ground.opinions["firm"]])
+    rows = np.union1d(spread_rows(len(pool), probs.shape[1]), np.flatnonzero(weights > 1.0))
     fit = fit_leaning(
-        ground.short, sharp, weights, l2=DISTIL_L2, opinions=known, expected=np.array([1.0, 0.0]), rounds=30
+        ground.short[rows],
+        sharp[rows],
+        weights[rows],
+        l2=DISTIL_L2,
+        opinions=known[:, rows],
+        expected=np.array([1.0, 0.0]),
+        rounds=30,
     )
     # As sure as the mixture is, on average over the pool: sharpening was only for teaching.
     doubt = np.float32(sureness(fit.logits(ground.short, known), probs))
     own = expand(fit.weights, ground.basis)
-    firm = np.zeros_like(own) if ground.firm is None else ground.firm
-    found = (own + np.float32(fit.scales[0]) * straight + np.float32(fit.scales[1]) * firm) / doubt
+    found = (own + np.float32(fit.scales[0]) * straight + np.float32(fit.scales[1]) * ground.firm) / doubt
     return np.asarray(found, np.float32)

@@ -75,6 +75,12 @@ class LinearStudent:
         self._values = {"l2": chosen.l2, "leans_on_teacher": chosen.prior is not None}
         return self
 
+    @classmethod
+    def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:
+        """See `ale.protocols.Student.of_teacher`: the prior."""
+        prior = _student_of_teacher(pool, teacher)
+        return None if prior is None else cls(prior, {"l2": PRIOR_L2, "leans_on_teacher": True})
+
     def out_of_fold_logits(self) -> NDArray[np.float64]:
         """See `ale.protocols.Student`; only a student that was fitted in this process has them."""
         if self._out_of_fold is None:
@@ -111,12 +117,6 @@ class LinearStudent:
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
         """The student that `state` described."""
         return cls(np.asarray(arrays["weights"], np.float32), values)
-
-
-def distilled(pool: Embeddings, teacher: Probs | None) -> LinearStudent | None:
-    """The student of the teacher alone, without any human label; None without an answer to learn from."""
-    prior = _student_of_teacher(pool, teacher)
-    return None if prior is None else LinearStudent(prior, {"l2": PRIOR_L2, "leans_on_teacher": True})
 
 
 def _student_of_teacher(pool: Embeddings, teacher: Probs | None) -> Weights | None:
