@@ -21,6 +21,7 @@ from ale.calibration import softmax
 from ale.errors import LabelSpaceMismatch, NotEnoughLabels
 from ale.folds import FOLDS, assign_folds
 from ale.students.candidates import (
+    ALL_OPINIONS,
     MANY_LABELS,
     Candidate,
     Labelled,
@@ -36,7 +37,7 @@ from ale.students.mixture import mix, mixture_weights, sureness, temperatures
 from ale.students.softmax import Weights, apply, one_hot
 from ale.types import Embeddings, Indices, Probs
 
-DISTIL_L2 = 0.3
+DISTIL_L2 = 1.0
 DISTIL_SHARPER = 1.5
 _DOUBT = 0.1  # the mixture's word about a labelled row counts a tenth of a label
 _HUMAN_WEIGHT = 2.0
@@ -120,13 +121,9 @@ class HybridStudent:
         if ground is None:
             return None
         labels = teacher.shape[1]
-        leaning = [c for c in candidates_for(labels, teacher=True) if c.leans_on]
-        believed = sum(candidate.believed for candidate in leaning)
-        mixed = np.zeros(teacher.shape, np.float32)
-        for candidate in leaning:
-            told = stack(candidate, ground.opinions, len(pool), labels)
-            said = np.einsum("m,mij->ij", np.array(list(candidate.leans_on.values())), told)
-            mixed += np.float32(candidate.believed / believed) * softmax(said)
+        scales = np.array(list(ALL_OPINIONS.leans_on.values()))
+        told = stack(ALL_OPINIONS, ground.opinions, len(pool), labels)
+        mixed = softmax(np.einsum("m,mij->ij", scales, told))
         student = cls(_distil(pool, ground, ground.firm, mixed, np.ones(len(pool))), {"mixture": []})
         student._pool = np.log(np.maximum(mixed, _LEAST)).astype(np.float64)
         return student
