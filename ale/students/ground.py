@@ -80,7 +80,7 @@ def _opinions(
 
     Each is brought to the sureness of the teacher: smoothing takes sureness away without a reason.
     """
-    heard: NDArray[np.bool_] = ~np.isnan(teacher).any(axis=1)
+    heard = np.asarray(~np.isnan(teacher).any(axis=1), bool)
     fit = student_of_teacher(short, teacher, FIRM_L2)
     firm = fit.logits(short, np.zeros((0, len(short), teacher.shape[1]), np.float32))
     doubt = np.float32(sureness(firm[heard], teacher[heard]))

@@ -19,29 +19,24 @@ from numpy.typing import NDArray
 
 from ale.calibration import softmax
 from ale.errors import LabelSpaceMismatch, NotEnoughLabels
-from ale.folds import FOLDS, assign_folds
+from ale.folds import assign_folds
 from ale.students.candidates import (
     ALL_OPINIONS,
-    MANY_LABELS,
-    Candidate,
     Labelled,
     candidates_for,
     fit_candidate,
+    folds_for,
     held_out_logits,
     labelled_directions,
     stack,
 )
-from ale.students.ground import Ground, expand, spread_rows, survey
-from ale.students.leaning import Leaning, fit_leaning
-from ale.students.mixture import mix, mixture_weights, sureness, temperatures
+from ale.students.distilling import clamp, distil, straight_part
+from ale.students.ground import survey
+from ale.students.mixture import judge
 from ale.students.softmax import Weights, apply, one_hot
 from ale.types import Embeddings, Indices, Probs
 
-DISTIL_L2 = 1.0
-DISTIL_SHARPER = 1.5
-_DOUBT = 0.1  # the mixture's word about a labelled row counts a tenth of a label
-_HUMAN_WEIGHT = 2.0
-_LEAST = 1e-7
+_LEAST = 1e-7  # of a probability, before its logarithm
 
 
 class HybridStudent:
@@ -81,35 +76,33 @@ class HybridStudent:
             {name: opinion[labelled] for name, opinion in opinions.items()},
         )
         candidates = candidates_for(labels, teacher=ground is not None)
-        held_out = held_out_logits(
-            candidates, given, assign_folds(targets, groups, FOLDS if labels < MANY_LABELS else 3)
-        )
-        scale = temperatures(held_out, targets, given.weights)
-        believed = np.array([candidate.believed for candidate in candidates])
-        probs = np.stack([mix([h], scale[i : i + 1], np.ones(1)) for i, h in enumerate(held_out)])
-        shares = mixture_weights(probs, targets, given.weights, believed)
-        self._out_of_fold = np.log(np.maximum(np.einsum("m,mij->ij", shares, probs), _LEAST)).astype(
-            np.float64
-        )
+        held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
+        verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
+        self._out_of_fold = _logs(verdict.mix(held_out))
 
-        everything = np.ones(len(targets), bool)
-        near = pool @ span
-        members = []
-        straight = np.zeros((pool.shape[1] + 1, labels), np.float32)
-        for candidate, t, share in zip(candidates, scale, shares, strict=True):
-            fit = fit_candidate(candidate, given, everything)
-            logits = fit.logits(near, stack(candidate, opinions, len(pool), labels))
-            members.append(mix([logits], np.array([t]), np.ones(1)))
-            straight += np.float32(share / t) * _straight(candidate, fit, span, ground)
-        self._committee = np.stack(members)
-        mixed = np.einsum("m,mij->ij", shares.astype(np.float32), self._committee)
-        clamped, counted = _clamp(mixed, labelled, given)
-        self._pool = np.log(np.maximum(clamped, _LEAST)).astype(np.float64)
-        self._weights = _distil(pool, ground, straight, clamped, counted) if ground is not None else straight
+        short = pool @ span
+        fits = [fit_candidate(candidate, given) for candidate in candidates]
+        members = [
+            fit.logits(short, stack(candidate, opinions, len(pool), labels))
+            for candidate, fit in zip(candidates, fits, strict=True)
+        ]
+        self._committee = verdict.apart(members)
+        believed, counted = clamp(verdict.mix(members), labelled, given)
+        self._pool = _logs(believed)
+        straight = np.sum(
+            [
+                np.float32(share / t) * straight_part(candidate, fit, span, ground)
+                for candidate, fit, share, t in zip(
+                    candidates, fits, verdict.shares, verdict.temperatures, strict=True
+                )
+            ],
+            axis=0,
+        )
+        self._weights = straight if ground is None else distil(pool, ground, straight, believed, counted)
         self._values = {
             "mixture": [
-                {"l2": c.l2, "leans_on": list(c.leans_on), "share": round(float(s), 4)}
-                for c, s in zip(candidates, shares, strict=True)
+                {"l2": c.l2, "leans_on": list(c.leans_on), "share": round(float(share), 4)}
+                for c, share in zip(candidates, verdict.shares, strict=True)
             ]
         }
         return self
@@ -124,8 +117,8 @@ class HybridStudent:
         scales = np.array(list(ALL_OPINIONS.leans_on.values()))
         told = stack(ALL_OPINIONS, ground.opinions, len(pool), labels)
         mixed = softmax(np.einsum("m,mij->ij", scales, told))
-        student = cls(_distil(pool, ground, ground.firm, mixed, np.ones(len(pool))), {"mixture": []})
-        student._pool = np.log(np.maximum(mixed, _LEAST)).astype(np.float64)
+        student = cls(distil(pool, ground, ground.firm, mixed, np.ones(len(pool))), {"mixture": []})
+        student._pool = _logs(mixed)
         return student
 
     def out_of_fold_logits(self) -> NDArray[np.float64]:
@@ -168,52 +161,5 @@ def _fresh(found: NDArray[np.float64] | None, what: str) -> NDArray[np.float64]:
     return found
 
 
-def _clamp(
-    mixed: NDArray[np.float32], labelled: Indices, given: Labelled
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The mixture with labelled rows drawn to their labels, and the weight of every row in the distillation."""
-    said = np.zeros_like(mixed)
-    np.add.at(said, labelled, given.soft * given.weights[:, None].astype(np.float32))
-    heard = said.sum(axis=1)
-    clamped = (said + _DOUBT * mixed) / (heard + _DOUBT)[:, None]
-    out = np.where(heard[:, None] > 0, clamped, mixed)
-    return np.asarray(out, np.float32), 1.0 + (_HUMAN_WEIGHT - 1.0) * np.minimum(heard, 1.0).astype(
-        np.float64
-    )
-
-
-def _straight(candidate: Candidate, fit: Leaning, span: NDArray[np.float32], ground: Ground) -> Weights:
-    """The linear part of a candidate: all but what it heard of the teacher's single answers."""
-    weights = expand(fit.weights, span)
-    for name, scale in zip(candidate.leans_on, fit.scales, strict=True):
-        if name == "firm" and ground is not None:
-            weights = weights + np.float32(scale) * ground.firm
-    return weights
-
-
-def _distil(
-    pool: Embeddings,
-    ground: Ground,
-    straight: Weights,
-    probs: NDArray[np.float32],
-    weights: NDArray[np.float64],
-) -> Weights:
-    """The linear student of the mixture: its linear part, and a correction learnt from its sharpened belief."""
-    sharp = probs**DISTIL_SHARPER
-    sharp /= sharp.sum(axis=1, keepdims=True)
-    known = np.stack([apply(pool, straight).astype(np.float32), ground.opinions["firm"]])
-    rows = np.union1d(spread_rows(len(pool), probs.shape[1]), np.flatnonzero(weights > 1.0))
-    fit = fit_leaning(
-        ground.short[rows],
-        sharp[rows],
-        weights[rows],
-        l2=DISTIL_L2,
-        opinions=known[:, rows],
-        expected=np.array([1.0, 0.0]),
-        rounds=30,
-    )
-    # As sure as the mixture is, on average over the pool: sharpening was only for teaching.
-    doubt = np.float32(sureness(fit.logits(ground.short, known), probs))
-    own = expand(fit.weights, ground.basis)
-    found = (own + np.float32(fit.scales[0]) * straight + np.float32(fit.scales[1]) * ground.firm) / doubt
-    return np.asarray(found, np.float32)
+def _logs(probs: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.log(np.maximum(probs, _LEAST)), np.float64)

@@ -1,6 +1,7 @@
 """Softmax regression that leans on given opinions and learns how far to believe each.
 
-logits_i = z_i W + b + sum_m a_m O_mi.  Minimises  sum_i w_i CE(t_i, .) + l2/2 |W|^2 + weak/2 |b|^2 + |a - a0|^2/2.
+logits_i = z_i W + b + sum_m a_m O_mi.  Minimises  sum_i w_i CE(t_i, .) + l2/2 |W|^2 + weak/2 |b|^2
++ firmness/2 |a - a0|^2, with a >= 0: an opinion is believed or not, never turned round.
 With one opinion and a0 = 1 it is ridge regression centred on that opinion: with few labels the opinion rules,
 with many the labels do. The scales a need no more than a few dozen labels to tell a good opinion from a bad one.
 """
@@ -46,13 +47,12 @@ def fit_leaning(
     l2: float,
     opinions: Opinions | None = None,
     expected: NDArray[np.float64] | None = None,
-    start: Leaning | None = None,
     intercept_l2: float = INTERCEPT_L2,
     rounds: int = 60,
     tolerance: float = 1e-5,
     firmness: float = 1.0,
 ) -> Leaning:
-    """The fit of least loss; `expected` is a0. Deterministic; `start` only saves time.
+    """The fit of least loss; `expected` is a0. Deterministic.
 
     Columns are scaled by their likely curvature first: on principal components that is nearly a Newton step,
     and halves the rounds.
@@ -98,8 +98,6 @@ def fit_leaning(
         )
 
     first = np.concatenate([np.zeros(size), centre / ease])
-    if start is not None:
-        first = np.concatenate([(start.weights / unit).ravel(), start.scales / ease])
     found = minimize(
         loss,
         first,

@@ -6,21 +6,43 @@ Candidates are brought to one scale first (a temperature each), so that knowledg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.calibration import fit_temperature, log_softmax
+from ale.calibration import fit_temperature, log_softmax, softmax
 
 _ROUNDS = 50
 _ENOUGH_ROWS = 2_000
 
 
-def temperatures(
-    held_out: Sequence[NDArray[np.floating]], targets: NDArray[np.int64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The temperature of each candidate, from its held-out logits."""
-    return np.array([fit_temperature(logits, targets, weights) for logits in held_out])
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """The temperature of each candidate, and its share in the mixture."""
+
+    temperatures: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+    def apart(self, logits: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+        """Probabilities of each candidate, shape (candidates, rows, labels)."""
+        return np.stack([softmax(one, float(t)) for one, t in zip(logits, self.temperatures, strict=True)])
+
+    def mix(self, logits: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+        """Probabilities of the mixture, shape (rows, labels)."""
+        return np.asarray(np.einsum("m,mij->ij", self.shares.astype(np.float32), self.apart(logits)))
+
+
+def judge(
+    held_out: Sequence[NDArray[np.floating]],
+    targets: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    believed: Sequence[float],
+) -> Verdict:
+    """What held-out logits of each candidate say about it; `believed`: see `mixture_weights`."""
+    found = np.array([fit_temperature(logits, targets, weights) for logits in held_out])
+    probs = Verdict(found, found).apart(held_out)
+    return Verdict(found, mixture_weights(probs, targets, weights, np.array(believed)))
 
 
 def mixture_weights(
@@ -41,16 +63,6 @@ def mixture_weights(
         mixed = (share * weights).sum(axis=1) + believed
         mixed /= mixed.sum()
     return np.asarray(mixed)
-
-
-def mix(
-    logits: Sequence[NDArray[np.floating]], temperature: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Probabilities of the mixture, shape (rows, labels)."""
-    out = np.zeros(logits[0].shape, np.float32)
-    for one, t, weight in zip(logits, temperature, weights, strict=True):
-        out += np.float32(weight) * np.exp(log_softmax(one, float(t))).astype(np.float32)
-    return out
 
 
 def sureness(logits: NDArray[np.floating], probs: NDArray[np.floating]) -> float:
