@@ -15,6 +15,7 @@ from ale.types import Embeddings
 LEANING_INTERCEPT_L2 = 1.0  # ten hard labels do not tell the shares of the classes better than the teacher
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
+FEW_ROWS = 30
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
 _ROUNDS, _TOLERANCE = 40, 1e-4  # stopping early was no worse on held-out rows, only quicker
 _NOISE = 1e-6
@@ -42,10 +43,20 @@ weak and wins 15 where it is strong. The last one is the nearest to another.
 """
 
 
-def candidates_for(labels: int, *, teacher: bool) -> tuple[Candidate, ...]:
-    """What competes; of many labels each fit costs seconds, so there the last stays out."""
+FEW = (
+    ALL_OPINIONS,
+    Candidate(1.0, {"firm": 0.5, "neighbours": 0.5}, 1.0),
+    Candidate(0.3, {"firm": 1.0}, 0.5),
+)
+"""With a dozen labels, which may all be of one odd kind, only what holds on to the teacher."""
+
+
+def candidates_for(rows: int, labels: int, *, teacher: bool) -> tuple[Candidate, ...]:
+    """What competes for so many labelled rows; of many labels each fit costs much, so the last stays out."""
     if not teacher:
         return PLAIN
+    if rows < FEW_ROWS:
+        return FEW
     return LEANING if labels < MANY_LABELS else LEANING[:-1]
 
 

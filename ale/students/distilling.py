@@ -30,7 +30,9 @@ def clamp(
     return np.asarray(out, np.float32), 1.0 + (HUMAN_WEIGHT - 1.0) * np.minimum(heard, 1.0).astype(np.float64)
 
 
-def straight_part(candidate: Candidate, fit: Leaning, span: NDArray[np.float32], ground: Ground) -> Weights:
+def straight_part(
+    candidate: Candidate, fit: Leaning, span: NDArray[np.float32], ground: Ground | None
+) -> Weights:
     """The linear part of a candidate: all but what it heard of the teacher's single answers."""
     weights = expand(fit.weights, span)
     for name, scale in zip(candidate.leans_on, fit.scales, strict=True):

@@ -75,7 +75,7 @@ class HybridStudent:
             np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
             {name: opinion[labelled] for name, opinion in opinions.items()},
         )
-        candidates = candidates_for(labels, teacher=ground is not None)
+        candidates = candidates_for(len(targets), labels, teacher=ground is not None)
         held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))
