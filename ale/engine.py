@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ale.audit.measured import CALIBRATES_FROM, NOTHING_AUDITED, Audit, measure_audit
+from ale.audit.measured import NOTHING_AUDITED, Audit, measure_audit
+from ale.audit.temperature import audit_temperature
 from ale.calibration import fit_temperature, softmax
 from ale.errors import NotEnoughLabels
 from ale.evidence import Evidence, Refit
@@ -133,27 +134,28 @@ def _learn(given: LearnInput) -> Learned:
 
     fitted = _fit(given, features, reasons)
     predictor = held_out = audited = None
+    out_of_fold = 1.0
     probs = _nothing(given) if given.teacher is None else given.teacher
     if fitted is not None:
-        logits, pool = fitted.out_of_fold_logits(), fitted.logits(features)
-        temperature = fit_temperature(logits, given.targets, given.weights)
-        held_out = softmax(logits, temperature)
+        logits, pool = fitted.out_of_fold_logits(), fitted.pool_logits()
+        out_of_fold = fit_temperature(logits, given.targets, given.weights)
+        held_out = softmax(logits, out_of_fold)
         audited = pool[given.audited]
-        if len(audited) >= CALIBRATES_FROM:
-            temperature = fit_temperature(audited, given.audit_targets)
+        temperature = audit_temperature(audited, given.audit_targets, out_of_fold)
         predictor = Predictor(fitted, space, temperature)
         probs = softmax(pool, temperature)
     clock.lap("fit")
 
-    ranking, scores = _rank(given, features, None if predictor is None else probs)
+    committee = None if fitted is None else fitted.committee()
+    ranking, scores = _rank(given, features, None if predictor is None else probs, committee)
     clock.lap("rank")
     found = _review(given, features, held_out, reasons)
     clock.lap("review")
     audit = measure_audit(
         given.audit_targets,
         given.audit_skipped,
-        None if predictor is None else audited,
-        temperature=1.0 if predictor is None else predictor.temperature,
+        audited,
+        out_of_fold=out_of_fold,
         teacher=None if given.teacher is None else given.teacher[given.audited],
     )
     metrics = _metrics(given, held_out) | audit.metrics | clock.seconds
@@ -180,7 +182,9 @@ def _student(given: LearnInput, features: Embeddings, weights: NDArray[np.float6
     )
 
 
-def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tuple[Ranking, Scores]:
+def _rank(
+    given: LearnInput, features: Embeddings, student: Probs | None, committee: NDArray[np.float32] | None
+) -> tuple[Ranking, Scores]:
     """The ranking in pool rows, and the published score of every pool row."""
     mark = given.candidates
     if mark is None:
@@ -192,6 +196,7 @@ def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tup
         student=None if student is None else student[rows],
         teacher=None if given.teacher is None else given.teacher[rows],
         labelled=features[np.unique(given.labelled)],
+        committee=None if committee is None else committee[:, rows],
     )
     local = rank_pool(beliefs, given.strategy, given.batch, np.random.default_rng(given.seed))
     local = mix_audit(

@@ -169,7 +169,9 @@ class Settings(BaseSettings):
     llm_examples: int = Field(
         8, alias="ALE_LLM_EXAMPLES", ge=0, le=200, description="Few-shot examples chosen for each request."
     )
-    student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
+    student: str = Field(
+        "hybrid", alias="ALE_STUDENT", description="What learns from the labels: `hybrid`, `linear`."
+    )
     strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
     audit_share: float = Field(
         0.1,

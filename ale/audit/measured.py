@@ -10,15 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.calibration import fit_temperature, softmax
+from ale.audit.temperature import held_out_probs
 from ale.chance import Rate
-from ale.folds import assign_folds
 from ale.metrics import ece
 from ale.trust import words
 from ale.types import Probs
 
-CALIBRATES_FROM = 50
-"""Audit labels by which the student's temperature is set. With fewer its own held-out labels know it better."""
 NOBODY = Rate(0, 0)
 
 
@@ -55,22 +52,18 @@ def measure_audit(
     skipped: int,
     student: NDArray[np.float64] | None,
     *,
-    temperature: float,
+    out_of_fold: float,
     teacher: Probs | None,
 ) -> Audit:
     """`student` are logits and `teacher` probabilities (NaN rows abstain) of the audited rows; None = nobody.
 
-    Where the temperature was set by these very labels, each is judged under the temperature of the others.
+    The student's temperature was set by these very labels: each is judged under the temperature of the others.
+    `out_of_fold` is the temperature without them.
     """
     n = len(targets)
     if student is None or not n:
         return Audit(n, skipped, NOBODY, _right(teacher, targets), float("nan"))
-    probs = softmax(student, temperature)
-    if n >= CALIBRATES_FROM:
-        folds = assign_folds(targets)
-        for fold in np.unique(folds):
-            out = folds == fold
-            probs[out] = softmax(student[out], fit_temperature(student[~out], targets[~out]))
+    probs = held_out_probs(student, targets, out_of_fold)
     return Audit(n, skipped, _right(probs, targets), _right(teacher, targets), ece(probs, targets))
 
 

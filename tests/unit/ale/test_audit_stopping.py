@@ -1,4 +1,4 @@
-"""The stop is said when models agree and the curve is flat, and not before; calibration is measured honestly."""
+"""The stop is said when models agree and the curve is flat, and not before."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from ale.audit.honesty import FEWEST, fit_on_audit, held_out_probs, measure_honesty
 from ale.audit.stopping import Past, cohen_kappa, expected_gain, judge
-from ale.calibration import softmax
 
 POOL = 4000
 NOBODY = np.zeros(0, np.int64)
@@ -88,51 +86,3 @@ def test_nothing_is_said_without_models_or_audits() -> None:
     few = judge(past, np.arange(20), truth[:20])
     assert not few.stop
     assert "20 audit labels" in few.reason
-
-
-def belief(n: int, sharpness: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Logits, and truths drawn from them; `sharpness` above 1 is too sure."""
-    rng = np.random.default_rng(2)
-    logits = rng.normal(0, 1.5, (n, 3))
-    chance = softmax(logits).cumsum(axis=1)
-    return logits * sharpness, (rng.random((n, 1)) > chance).sum(axis=1).clip(0, 2)
-
-
-def test_a_perfect_model_shows_no_more_error_than_chance() -> None:
-    """With 100 rows even it seems .05 off or more; the measure says that this is chance."""
-    logits, truth = belief(100, 1.0)
-    found = measure_honesty(softmax(logits), truth)
-    assert found.by_chance > 0.05
-    assert found.ece <= found.at_most
-    logits, truth = belief(20_000, 1.0)
-    large = measure_honesty(softmax(logits), truth)
-    assert large.by_chance < 0.01
-    assert large.excess < 0.01
-
-
-def test_one_that_is_too_sure_is_found_out_and_mended_on_other_rows() -> None:
-    """Three times too sharp: the fault is beyond chance; the temperature comes out near 3 and takes it away."""
-    logits, truth = belief(400, 3.0)
-    before = measure_honesty(softmax(logits), truth)
-    after = measure_honesty(held_out_probs(logits, truth), truth)
-    assert before.ece > before.at_most
-    assert after.ece < before.ece / 2
-    assert fit_on_audit(logits, truth) == pytest.approx(3.0, rel=0.25)
-
-
-def test_no_row_is_measured_at_a_temperature_that_it_helped_to_fit() -> None:
-    """Another truth of a row changes the probabilities of other rows, never its own."""
-    logits, truth = belief(60, 1.0)
-    other = truth.copy()
-    other[7] = (other[7] + 1) % 3
-    one, two = held_out_probs(logits, truth), held_out_probs(logits, other)
-    assert np.array_equal(one[7], two[7])
-    assert not np.array_equal(one, two)
-
-
-def test_few_audit_rows_fit_no_temperature() -> None:
-    """Below the fewest there is none; without rows nothing is measured."""
-    logits, truth = belief(FEWEST, 1.0)
-    assert fit_on_audit(logits, truth) is not None
-    assert fit_on_audit(logits[1:], truth[1:]) is None
-    assert np.isnan(measure_honesty(np.zeros((0, 3), np.float32), NOBODY).ece)

@@ -132,10 +132,9 @@ def test_audit_rows_are_mixed_in_and_never_chosen() -> None:
 
 
 def test_audit_labels_train_nothing() -> None:
-    """The student is bit for bit the one that never heard of them; what they say of it is told."""
+    """The student is bit for bit the one that never heard of them but for its temperature; what they say is told."""
     truth = blobs()[1]
     plain, learned = learn(given()), learn(audit_of(slice(250, 300), 40, audit_skipped=2))
-    assert np.array_equal(plain.probs, learned.probs)
     assert plain.student is not None
     assert learned.student is not None
     for name, array in plain.student.state()[0].items():
@@ -147,7 +146,7 @@ def test_audit_labels_train_nothing() -> None:
     assert learned.metrics["n_labels"] == 30
 
 
-def test_enough_audit_labels_set_the_temperature() -> None:
+def test_audit_labels_set_the_temperature() -> None:
     """They are random, so they are calibrated by: here the labelled rows are easier than the pool."""
     raw, truth, space = blobs(rows=600, spread=1.6)
     centres = np.stack([raw[truth == label].mean(0) for label in range(3)])
@@ -156,9 +155,7 @@ def test_enough_audit_labels_set_the_temperature() -> None:
     reserve = np.setdiff1d(np.arange(600), rows)[:120]
     start = LearnInput(raw, rows, truth[rows], space, STRATEGIES["margin"], LinearStudent)
     audited = dataclasses.replace(start, audited=reserve, audit_targets=truth[reserve])
-    few = dataclasses.replace(start, audited=reserve[:49], audit_targets=truth[reserve[:49]])
     plain, honest = learn(start), learn(audited)
-    assert learn(few).temperature == plain.temperature
     assert honest.temperature > plain.temperature
     rest = np.setdiff1d(np.arange(600), np.concatenate([rows, reserve]))
     assert ece(honest.probs[rest], truth[rest]) < ece(plain.probs[rest], truth[rest])
