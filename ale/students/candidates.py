@@ -17,7 +17,7 @@ FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is 
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
-_ROUNDS, _TOLERANCE = 40, 1e-4  # stopping early was no worse on held-out rows, only quicker
+_ROUNDS, _FEW_ROUNDS, _TOLERANCE = 40, 20, 1e-4  # stopping early was no worse on held-out rows, only quicker
 _NOISE = 1e-6
 
 
@@ -95,7 +95,7 @@ def fit_candidate(candidate: Candidate, given: Labelled, rows: NDArray[np.bool_]
         expected=np.array(list(candidate.leans_on.values())),
         intercept_l2=LEANING_INTERCEPT_L2 if candidate.leans_on else INTERCEPT_L2,
         firmness=FIRMNESS,
-        rounds=_ROUNDS,
+        rounds=_ROUNDS if given.soft.shape[1] < MANY_LABELS else _FEW_ROUNDS,
         tolerance=_TOLERANCE,
     )
 
