@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from ale.folds import FOLDS
 from ale.students.leaning import INTERCEPT_L2, Leaning, Opinions, fit_leaning
-from ale.types import Embeddings
+from ale.types import Embeddings, Probs
 
 LEANING_INTERCEPT_L2 = 1.0  # ten hard labels do not tell the shares of the classes better than the teacher
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
-_ROUNDS, _TOLERANCE = 40, 1e-4  # stopping early was no worse on held-out rows, only quicker
+_ROUNDS, _FEW_ROUNDS, _TOLERANCE = 40, 20, 1e-4  # stopping early was no worse on held-out rows, only quicker
 _NOISE = 1e-6
+_SILENCE = 3.0  # so long a column costs less than the intercept
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def fit_candidate(candidate: Candidate, given: Labelled, rows: NDArray[np.bool_]
         expected=np.array(list(candidate.leans_on.values())),
         intercept_l2=LEANING_INTERCEPT_L2 if candidate.leans_on else INTERCEPT_L2,
         firmness=FIRMNESS,
-        rounds=_ROUNDS,
+        rounds=_ROUNDS if given.soft.shape[1] < MANY_LABELS else _FEW_ROUNDS,
         tolerance=_TOLERANCE,
     )
 
@@ -131,3 +132,14 @@ def labelled_directions(rows: Embeddings) -> NDArray[np.float32]:
     strong = np.flatnonzero(values > values[-1] * _NOISE)[::-1][:SPAN]
     basis = rows.T @ (vectors[:, strong] / np.sqrt(values[strong])) if wide else vectors[:, strong]
     return np.ascontiguousarray(basis, np.float32)
+
+
+def silence(teacher: Probs | None, rows: int) -> NDArray[np.float32]:
+    """Shape (rows, 0 or 1): a column that marks where the teacher abstained, none where it never did.
+
+    Those texts are asked first and are of another kind. Without a column of their own, ten labels that are
+    nine times the same would shift the intercept of all texts and overrule every answer.
+    """
+    silent = np.zeros(rows, bool) if teacher is None else np.asarray(np.isnan(teacher).any(axis=1), bool)
+    column = np.where(silent, np.float32(_SILENCE), np.float32(0.0))[:, None]
+    return np.asarray(column if silent.any() else column[:, :0], np.float32)

@@ -33,8 +33,8 @@ def clamp(
 def straight_part(
     candidate: Candidate, fit: Leaning, span: NDArray[np.float32], ground: Ground | None
 ) -> Weights:
-    """The linear part of a candidate: all but what it heard of the teacher's single answers."""
-    weights = expand(fit.weights, span)
+    """The linear part of a candidate: all but what it heard of the teacher's single answers and silences."""
+    weights = expand(np.vstack([fit.weights[: span.shape[1]], fit.weights[-1:]]), span)
     for name, scale in zip(candidate.leans_on, fit.scales, strict=True):
         if name == "firm" and ground is not None:
             weights = weights + np.float32(scale) * ground.firm

@@ -16,7 +16,7 @@ from ale.types import Embeddings, Probs
 DIRECTIONS = 256  # 87 to 93 % of the variance of a pool; more is of use to thousands of labels only
 GRAPH_DIRECTIONS = 128
 FIRM_L2 = 50.0  # per unit of curvature, which is (labels - 1) / labels^2
-_WORK = 400_000  # rows * labels that a linear student learns from; more only costs time
+_WORK = 200_000  # rows * labels that a linear student learns from; more only costs time
 _FLOOR = 1e-3  # no opinion is surer than this
 _KEEP, _STEPS = 0.8, 8
 

@@ -28,6 +28,7 @@ from ale.students.candidates import (
     folds_for,
     held_out_logits,
     labelled_directions,
+    silence,
     stack,
 )
 from ale.students.distilling import clamp, distil, straight_part
@@ -68,8 +69,9 @@ class HybridStudent:
         ground = survey(pool, teacher)
         opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
+        short = np.hstack([pool @ span, silence(teacher if ground is not None else None, len(pool))])
         given = Labelled(
-            pool[labelled] @ span,
+            short[labelled],
             targets,
             one_hot(targets, labels),
             np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
@@ -80,7 +82,6 @@ class HybridStudent:
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))
 
-        short = pool @ span
         fits = [fit_candidate(candidate, given) for candidate in candidates]
         members = [
             fit.logits(short, stack(candidate, opinions, len(pool), labels))
