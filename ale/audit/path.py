@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_STEPS = 20  # finer steps fail more often by bad luck than they gain
-_MAIN = 0.7  # of the risk is for the main entry, the rest for one at half as many rows
+_STEPS = 10  # with finer steps a path fails more often by bad luck than it gains
+_MAIN = 0.8  # of the risk is for the main entry, the rest for one at half as many rows
 _BLIND = 0.5  # of the rows: the main entry where the size of a confidence means nothing
-_CLEAR = 0.85  # of the clearest evidence is clear enough: then the larger set is wanted
+_CLEAR = 0.95  # of the clearest evidence is clear enough: then the larger set is wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from ale.types import Indices, Probs, Scores
 FITTED = 150
 """The first audit labels that the selector learns from: fewer rank badly, more are missed in the test."""
 
-_RIDGE = 1.0
+_RIDGE = 3.0
 _ROUNDS = 30
 
 

@@ -27,7 +27,7 @@ _COUNTS = (100, 150, 200, 300, 450, 600, 800)
 """Declared counts of a decade: some 1.3 to 1.5 times apart, then again times ten."""
 
 _MAIN = 1000
-_BY_MAIN = 0.9  # of the risk: most audits end about there; a tenth is left for those that go on
+_BY_MAIN = 0.95  # of the risk: most audits end about there; the rest is left for those that go on
 
 
 def declared(audited: int) -> int:
@@ -53,7 +53,7 @@ def following(audited: int) -> int:
 def spent(audited: int) -> float:
     """The share of the risk that the looks up to `audited` labels may use, in [0, 1), rising."""
     share = audited / _MAIN
-    return _BY_MAIN * share**1.5 if share <= 1 else 1.0 - (1.0 - _BY_MAIN) / share
+    return _BY_MAIN * share**2 if share <= 1 else 1.0 - (1.0 - _BY_MAIN) / share
 
 
 def boundary(pool: int, errors: int, drawn: Sequence[int], earlier: Sequence[int], budget: float) -> int:
