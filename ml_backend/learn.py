@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from ale.engine import Learned, LearnInput, learn
+from ale.engine import Learned, learn
 from ale.io.checkpoints import prune
 from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend import publish as publishing
@@ -21,9 +19,17 @@ from ml_backend.building import build_version
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
 from ml_backend.label_studio import Json, LabelStudioClient
-from ml_backend.learning import Learning, seed_of
+from ml_backend.learn_input import learn_input
+from ml_backend.learning import Learning
 from ml_backend.opinions import NOBODY, Opinion, beaten, opinion
-from ml_backend.placing import Place, head_fingerprint, places, rows_of, unranked_places
+from ml_backend.placing import (
+    Place,
+    head_fingerprint,
+    now_and_later,
+    places,
+    rows_of,
+    unranked_places,
+)
 from ml_backend.questions import wanted
 from ml_backend.reserve import Reserve
 from ml_backend.review_flags import decide, show_flags, update_flags
@@ -186,30 +192,9 @@ class LearnRun:
         teacher: Probs | None,
         content: str,
     ) -> tuple[str, str]:
-        candidates = np.zeros(len(dataset.tasks), dtype=bool)
-        candidates[dataset.candidates] = True
         with self._timed("learn"):
             learned = learn(
-                LearnInput(
-                    raw=raw,
-                    labelled=dataset.labelled,
-                    targets=dataset.targets,
-                    groups=dataset.groups,
-                    labels=self.space,
-                    strategy=self.learning.strategy,
-                    student=self.learning.student,
-                    teacher=teacher,
-                    candidates=candidates,
-                    batch=self.settings.batch,
-                    seed=seed_of(self.project.key),
-                    audited=dataset.audit.measured,
-                    audit_targets=dataset.audit.measured_targets,
-                    audit_skipped=dataset.audit.skipped,
-                    audit_order=dataset.audit.order,
-                    audit_share=self.settings.audit_share,
-                    answered=dataset.audit.answered,
-                    audit_answered=dataset.audit.audited,
-                )
+                learn_input(self.settings, self.learning, self.project, self.space, dataset, raw, teacher)
             )
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
         if self._reserve is not None:
@@ -227,7 +212,8 @@ class LearnRun:
         kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
         found = places(dataset, learned)
         whole = self._whole(current, kind)
-        now, later = self._split(found, tasks, learned.ranking.queue, whole=whole, first=current is None)
+        head_size = max(learned.ranking.queue, self.settings.batch)
+        now, later = now_and_later(found, tasks, head_size, whole=whole, first=current is None)
         head = head_fingerprint(found[: learned.ranking.queue])
         if current is not None and not later and current.head == head and not any(p.new for p in now):
             projects.change(self.db, self.project.key, content_hash=content)
@@ -255,27 +241,6 @@ class LearnRun:
             or (at is None and not self._first_pass)  # else the whole pool would be written again and again
             or (at is not None and datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s))
         )
-
-    def _split(
-        self, found: list[Place], tasks: list[Task], queue: int, *, whole: bool, first: bool
-    ) -> tuple[list[Place], list[Place]]:
-        """What has to be there before the flip (the head of the queue and what is new), and what may follow.
-
-        Before the first flip all of it: a page that opens a task without any prediction asks /predict, and
-        Label Studio would store a second row for it.
-        """
-        silent = [
-            Place(t.task_id, None, None, 1.0, new=t.placed_in is None)
-            for t in tasks
-            if t.text_hash is None and not t.is_labeled
-        ]
-        everything = found + silent
-        if first:
-            return everything, []
-        head = max(queue, self.settings.batch)
-        now = [p for i, p in enumerate(everything) if i < head or p.new]
-        later = [p for i, p in enumerate(everything) if i >= head and not p.new] if whole else []
-        return now, later
 
     def _publish(
         self,

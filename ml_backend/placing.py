@@ -52,6 +52,27 @@ def places(dataset: Dataset, learned: Learned) -> list[Place]:
     return found
 
 
+def now_and_later(
+    found: Sequence[Place], tasks: Sequence[Task], head: int, *, whole: bool, first: bool
+) -> tuple[list[Place], list[Place]]:
+    """What has to be there before the flip (the head of the order and what is new), and what may follow.
+
+    Before the first flip all of it: a page that opens a task without any prediction asks /predict, and
+    Label Studio would store a second row for it.
+    """
+    silent = [
+        Place(t.task_id, None, None, 1.0, new=t.placed_in is None)
+        for t in tasks
+        if t.text_hash is None and not t.is_labeled
+    ]
+    everything = [*found, *silent]
+    if first:
+        return everything, []
+    now = [p for i, p in enumerate(everything) if i < head or p.new]
+    later = [p for i, p in enumerate(everything) if i >= head and not p.new] if whole else []
+    return now, later
+
+
 def suggest(probs: NDArray[np.float32]) -> tuple[int | None, float | None]:
     """The likeliest label and its probability; nothing where nobody has an opinion."""
     if not len(probs) or np.isnan(probs).any():
