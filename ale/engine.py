@@ -105,6 +105,9 @@ class Learned:
     audit: Audit = NOTHING_AUDITED
     held_out: Probs | None = None
     """Calibrated out-of-fold probabilities of each labelled row; None without a student."""
+    unaided: Probs | None = None
+    """`probs` without the help of any audit label: at the out-of-fold temperature, and out of fold where a row
+    is labelled. What is to be proved by the audit must not have seen it."""
 
     @property
     def student(self) -> Student | None:
@@ -135,7 +138,7 @@ def _learn(given: LearnInput) -> Learned:
     fitted = _fit(given, features, reasons)
     predictor = held_out = audited = None
     out_of_fold = 1.0
-    probs = _nothing(given) if given.teacher is None else given.teacher
+    probs = unaided = _nothing(given) if given.teacher is None else given.teacher
     if fitted is not None:
         logits, pool = fitted.out_of_fold_logits(), fitted.pool_logits()
         out_of_fold = fit_temperature(logits, given.targets, given.weights)
@@ -143,11 +146,12 @@ def _learn(given: LearnInput) -> Learned:
         audited = pool[given.audited]
         temperature = audit_temperature(audited, given.audit_targets, out_of_fold)
         predictor = Predictor(fitted, space, temperature)
-        probs = softmax(pool, temperature)
+        probs, unaided = softmax(pool, temperature), softmax(pool, out_of_fold)
     clock.lap("fit")
 
     committee = None if fitted is None else fitted.committee()
-    ranking, scores = _rank(given, features, None if predictor is None else probs, committee)
+    # By `unaided`: had audit labels a say in what is asked next, the next student would know of them.
+    ranking, scores = _rank(given, features, None if predictor is None else unaided, committee)
     clock.lap("rank")
     found = _review(given, features, held_out, reasons)
     clock.lap("review")
@@ -158,8 +162,22 @@ def _learn(given: LearnInput) -> Learned:
         out_of_fold=out_of_fold,
         teacher=None if given.teacher is None else given.teacher[given.audited],
     )
-    metrics = _metrics(given, held_out) | audit.metrics | clock.seconds
-    return Learned(predictor, space, probs, ranking, scores, found.issues, metrics, reasons, audit, held_out)
+    if held_out is not None:
+        unaided = unaided.copy()
+        unaided[given.labelled] = held_out
+    return Learned(
+        predictor=predictor,
+        space=space,
+        probs=probs,
+        ranking=ranking,
+        scores=scores,
+        issues=found.issues,
+        metrics=_metrics(given, held_out) | audit.metrics | clock.seconds,
+        reasons=reasons,
+        audit=audit,
+        held_out=held_out,
+        unaided=unaided,
+    )
 
 
 def _fit(given: LearnInput, features: Embeddings, reasons: dict[str, str]) -> Student | None:

@@ -21,6 +21,7 @@ from ml_backend.settings import Settings
 from ml_backend.store import versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Version
+from ml_backend.unaided import unaided_arrays
 
 
 def build_version(
@@ -108,4 +109,5 @@ def _checkpoint(dataset: Dataset, learned: Learned) -> tuple[dict[str, NDArray[A
     arrays["belief_hashes"] = np.frombuffer(bytes.fromhex("".join(order)), dtype=np.uint8).reshape(-1, 16)
     arrays["belief_probs"] = learned.probs[rows].astype(np.float32)
     arrays["belief_scores"] = learned.scores[rows].astype(np.float32)
+    arrays |= unaided_arrays(dataset, learned.unaided)
     return arrays, manifest

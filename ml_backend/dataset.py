@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,17 @@ class HumanLabel:
     annotator: int | None
 
 
+def _no_rows() -> Indices:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRows:
     """The tasks of the audit reserve. `rows[i]` is a row of the data set's tasks with an audit label.
 
     Of those only `measuring` ones may measure: the tasks before them in the audit's order have all been shown.
     A label further on waits for them, since who went past the order may have picked it. `skipped` tasks among
-    those that measure were shown and brought no label. `order` are the rows that may still be served, those
+    those that measure were shown and brought no label; `front` are both, in the audit's order. `order` are the rows that may still be served, those
     that nobody has answered first; `size` is how many tasks are in the reserve. Of `answered` tasks that were
     served since the audit began, `audited` were audits: labelled, or skipped.
     """
@@ -47,6 +51,7 @@ class AuditRows:
     size: int
     answered: int
     audited: int
+    front: Indices = field(default_factory=_no_rows)
 
     @property
     def measured(self) -> Indices:
@@ -59,7 +64,7 @@ class AuditRows:
         return self.targets[self.measuring]
 
 
-_NO_ROWS = np.zeros(0, np.int64)
+_NO_ROWS = _no_rows()
 NO_AUDIT = AuditRows(_NO_ROWS, _NO_ROWS, [], _NO_ROWS.astype(bool), _NO_ROWS, 0, 0, 0, 0)
 """Nobody measures anything."""
 
@@ -166,6 +171,7 @@ def _audit(
         size=len(rows),
         answered=sum(map(reserve.served, tasks, answers)),
         audited=int(shown.sum()),
+        front=rows[:first].astype(np.int64),
     )
     return found, reserved
 
