@@ -34,6 +34,7 @@ from ml_backend.questions import wanted
 from ml_backend.reserve import Reserve
 from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.settings import Settings
+from ml_backend.stopping import stop_counts
 from ml_backend.store import mirror, projects, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
@@ -199,6 +200,8 @@ class LearnRun:
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
         if self._reserve is not None:
             self.counts["audit"] = audit_counts(learned.audit, self._opinion, dataset)
+        if learned.student is not None:
+            self.counts["stop"] = stop_counts(self.db, self.project.key, self.space, dataset, learned.probs)
         self.counts["trust"] = trust_in(
             self._opinion,
             learned.held_out,

@@ -82,7 +82,8 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "rows_in_force": _rows(session, row.key, "in_force"),
         "rows_superseded": _rows(session, row.key, "superseded"),
         "review": _by(session, ReviewFlag.status, ReviewFlag.project == row.key),
-        "audit": _audit(session, row),
+        "audit": None if row.audit_since is None else _found(session, row, "audit"),
+        "stop": _found(session, row, "stop"),
         "runs": _by(session, Run.outcome, Run.project == row.key),
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),
@@ -90,13 +91,11 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
     }
 
 
-def _audit(session: Session, row: Project) -> Json | None:
-    """What the newest run that learnt has found; None while nothing is audited."""
-    if row.audit_since is None:
-        return None
+def _found(session: Session, row: Project, what: str) -> Json | None:
+    """What the newest run that learnt has found; None while no run has."""
     query = select(Run.counts).where(Run.project == row.key).order_by(Run.run_id.desc()).limit(RUNS_LOOKED_AT)
-    found = (counts.get("audit") for counts in session.scalars(query))
-    return next((audit for audit in found if audit), None)
+    found = (counts.get(what) for counts in session.scalars(query))
+    return next((one for one in found if one), None)
 
 
 def _run(run: Run | None) -> Json | None:

@@ -9,6 +9,7 @@ from sqlalchemy import Double, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ml_backend.store.columns import Base
+from ml_backend.store.schema_audit import FinishLook, PastModel
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
     Batch,
@@ -26,6 +27,8 @@ __all__ = [
     "Base",
     "Batch",
     "FewShots",
+    "FinishLook",
+    "PastModel",
     "Project",
     "PromptPatch",
     "Reply",
