@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def _side(project: str, row: SnapshotRow) -> str:
     return "validation" if is_gold(project, row.text_hash) else "train"
 
 
-def write_files(folder: Path, files: dict[str, str], manifest: dict[str, Any]) -> None:
+def write_files(folder: Path, files: Mapping[str, str | bytes], manifest: dict[str, Any]) -> None:
     """The files, and `manifest.json` last; readable by us only, since they hold the project's texts."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -104,13 +104,14 @@ def jsonl(rows: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+def csv_of(rows: list[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """A header and one line per object."""
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
 
 
-WRITERS: dict[str, Callable[[list[dict[str, Any]]], str]] = {"csv": _csv, "jsonl": jsonl}
+WRITERS: dict[str, Callable[[list[dict[str, Any]]], str]] = {"csv": csv_of, "jsonl": jsonl}
 """Formats of labels by name, which is also the file's suffix."""
