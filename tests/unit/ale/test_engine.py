@@ -162,6 +162,34 @@ def test_audit_labels_set_the_temperature() -> None:
     assert honest.audit.ece == pytest.approx(ece(honest.probs[rest], truth[rest]), abs=0.08)
 
 
+def test_audit_labels_have_no_say_in_what_is_asked_next() -> None:
+    """Under right and under wrong ones order, scores and unaided beliefs are the same; the published ones are not."""
+    start = audit_of(slice(250, 300), 40)
+    other = dataclasses.replace(start, audit_targets=(start.audit_targets + 1) % 3)
+    right, wrong = learn(start), learn(other)
+    assert right.temperature < wrong.temperature
+    assert not np.allclose(right.probs, wrong.probs)
+    assert np.array_equal(right.ranking.order, wrong.ranking.order)
+    assert np.array_equal(right.scores, wrong.scores, equal_nan=True)
+    assert right.unaided is not None
+    assert wrong.unaided is not None
+    assert np.array_equal(right.unaided, wrong.unaided)
+
+
+def test_unaided_beliefs_do_not_know_the_labels_that_were_learnt() -> None:
+    """A label that contradicts its neighbours is not repeated there; rows without a label are as the student says."""
+    raw, truth, space = blobs()
+    rows = np.arange(30, dtype=np.int64)
+    targets = truth[rows].copy()
+    targets[7] = (targets[7] + 1) % 3
+    learned = learn(LearnInput(raw, rows, targets, space, STRATEGIES["margin"], LinearStudent))
+    assert learned.unaided is not None
+    assert learned.held_out is not None
+    assert np.array_equal(learned.unaided[:30], learned.held_out)
+    assert learned.unaided[7].argmax() == truth[7]
+    assert np.array_equal(learned.unaided[30:].argmax(axis=1), learned.probs[30:].argmax(axis=1))
+
+
 def test_the_teacher_is_audited_too() -> None:
     """Right answers of those that it gave; before there is a student it is all there is."""
     truth, space = blobs()[1], blobs()[2]

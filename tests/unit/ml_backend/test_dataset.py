@@ -15,7 +15,7 @@ from ale.types import LabelSpace
 from ml_backend.building import snapshot_rows
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels, settle
 from ml_backend.reserve import Reserve
-from ml_backend.shots import labelled_texts, measured_texts
+from ml_backend.shots import audit_texts, labelled_texts
 from ml_backend.store.schema import Annotation, Task
 
 LABELS = LabelSpace(("A", "B"))
@@ -287,9 +287,9 @@ def test_a_snapshot_says_which_labels_measure() -> None:
 
 
 def test_no_prompt_sees_an_audit_label_but_teachers_are_measured_on_it() -> None:
-    """Neither as an example nor as a gold text; its text is asked about like a gold one."""
+    """Neither as an example nor as a gold text; its text is asked about as if it were still open."""
     shown = [*RESERVED[:3], *FREE[:3]]
     found = audited(pool(shown), [blindly(i) for i in shown])
     hidden = {found.tasks[row].text_hash for row in found.audit.rows}
     assert not hidden & {human.text_hash for human in labelled_texts(found)}
-    assert hidden <= set(measured_texts("a-project", found))
+    assert hidden == set(audit_texts(found))

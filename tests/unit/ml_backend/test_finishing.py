@@ -53,7 +53,7 @@ def audit_of(labels: dict[int, int], front: list[int]) -> AuditRows:
 
 def sure_of(n: int, confidence: float = 0.9) -> Unaided:
     """Beliefs in A everywhere."""
-    return Unaided(np.tile(np.float32([confidence, 1 - confidence]), (n, 1)), np.zeros(n, bool))
+    return Unaided(np.tile(np.array([confidence, 1 - confidence], np.float32), (n, 1)), np.zeros(n, bool))
 
 
 def test_skipped_and_silent_audits_are_wrong() -> None:
@@ -211,7 +211,7 @@ def test_a_question_is_looked_at_as_it_stands() -> None:
     """The promise's numbers reach the test: 300 right audits of a pool of 3,000 prove 5 errors in 100."""
     front = np.random.default_rng(0).permutation(3000)[:300].astype(np.int64)
     asked = Question(
-        np.zeros(3000, np.int64), np.linspace(1, 0.9, 3000), front, np.zeros(300, bool), NOBODY, 0, "m"
+        np.zeros(3000, np.int64), np.arange(3000, 0, -1) / 3000.0, front, np.zeros(300, bool), NOBODY, 0, "m"
     )
     found = asked.look([], max_error=0.05, confidence=0.95)
     assert (found.refused, found.look) == (False, Look(300, "m"))

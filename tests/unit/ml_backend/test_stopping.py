@@ -57,7 +57,7 @@ def beliefs(wrong: int, size: int = SIZE) -> NDArray[np.float32]:
     """Right about all tasks but so many."""
     said = np.arange(size) % 2
     said[:wrong] = 1 - said[:wrong]
-    return np.eye(2, dtype=np.float32)[said]
+    return np.asarray(np.eye(2)[said], np.float32)
 
 
 def test_models_that_have_come_to_rest_are_enough(db: Database) -> None:
