@@ -8,8 +8,10 @@ hindered, but it is told: the certificate names all promises that were tried.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from ale.audit.finish import Look
 from ml_backend.store.database import Database
@@ -41,10 +43,8 @@ def keep(db: Database, project: str, max_error: float, confidence: float, look: 
         model=look.version,
         version=version,
     )
-    with db.session() as session:
-        found = session.get(FinishLook, (project, max_error, confidence, look.audited, look.version))
-        if found is None:
-            session.add(row)
+    with suppress(IntegrityError), db.session() as session:  # it is there: made before, or by another process
+        session.add(row)
 
 
 def promises(db: Database, project: str) -> Sequence[tuple[float, float, int]]:

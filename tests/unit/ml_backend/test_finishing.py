@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ale.audit.finish import Finish, Look
 from ale.audit.selector import FITTED
+from ale.engine import LearnInput, learn
 from ale.errors import CheckpointError
+from ale.io.checkpoints import load_checkpoint, save_checkpoint
+from ale.strategies import STRATEGIES
+from ale.students import LinearStudent
 from ale.text import text_hash
 from ale.types import LabelSpace
+from ml_backend.building import _checkpoint as checkpoint_of
 from ml_backend.certificate import ASSUMES, Made, certificate
 from ml_backend.dataset import NO_AUDIT, AuditRows, Dataset, HumanLabel
 from ml_backend.finishing import AUTO, Question, answered_tasks, finished_rows, question, refusal
@@ -123,6 +129,21 @@ def test_a_version_knows_the_tasks_that_it_saw() -> None:
     assert found.learnt.tolist() == [False, True, False, False]
     with pytest.raises(CheckpointError, match="earlier ALE"):
         read_unaided({}, today, 2)
+
+
+def test_a_learn_run_leaves_what_a_finish_needs(tmp_path: Path) -> None:
+    """Through the checkpoint's file: beliefs that no audit label has touched, and which rows were learnt."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(80) % 2
+    raw = (rng.normal(size=(80, 8)) + 2 * truth[:, None]).astype(np.float32)
+    given = dataset(80, list(range(40)))
+    learned = learn(LearnInput(raw, given.labelled, truth[:40], SPACE, STRATEGIES["margin"], LinearStudent))
+    arrays, manifest = checkpoint_of(given, learned)
+    save_checkpoint(str(tmp_path), "p", "ale-1", arrays, manifest | {"labels": list(SPACE.labels)})
+    found = read_unaided(load_checkpoint(str(tmp_path), "p", "ale-1")[0], given, 2)
+    assert learned.unaided is not None
+    assert np.array_equal(found.probs, learned.unaided)
+    assert np.flatnonzero(found.learnt).tolist() == list(range(40))
 
 
 def test_every_row_says_where_its_label_is_from() -> None:
