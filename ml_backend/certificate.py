@@ -9,7 +9,7 @@ from datetime import datetime
 from ale.audit.finish import Finish, Look
 from ale.audit.intervals import clopper_pearson
 from ale.chance import Rate
-from ml_backend.finishing import AUTO, NONE
+from ml_backend.finishing import AUTO, NONE, percent
 
 HOLDS = (
     "The bound counts errors in a random draw without replacement (hypergeometric). It holds over a path of "
@@ -22,6 +22,7 @@ ASSUMES = (
     "The audit is a random order of all tasks, fixed beforehand. No label of it that is judged has helped the model.",
     "Tasks that people took out by labelling them are counted as right: all errors are among those that remain.",
     "The model errs no more often on tasks outside the audit's reserve than on those inside it.",
+    "Nobody waited for a model that looks good on the audit before trying: which model is judged was left to chance.",
     "It speaks of these very tasks with these very texts, not of texts that are imported later.",
 )
 
@@ -50,9 +51,10 @@ def promise(found: Finish) -> str:
     """The promise in one sentence."""
     n = len(found.rows)
     return (
-        f"Of the {n:,} tasks that were labelled automatically, at most {found.max_error:.3%} "
-        f"({int(found.max_error * n + 1e-9):,} tasks) carry a wrong label, with a confidence of {found.confidence:.3%}."
-    ).replace(".000%", "%")
+        f"Of the {n:,} tasks that were labelled automatically, at most {percent(found.max_error)} "
+        f"({int(found.max_error * n + 1e-9):,} tasks) carry a wrong label, with a confidence of "
+        f"{percent(found.confidence)}."
+    )
 
 
 def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
@@ -62,12 +64,12 @@ def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
     tasks = sum(counts.values())
     by_people = tasks - counts[AUTO] - counts[NONE]
     looks = ", ".join(str(n) for n in sorted({look.audited for look in made.looks}))
-    tried = "; ".join(f"{error:.3g} at {sure:.3g} ({n})" for error, sure, n in made.promises)
+    tried = "; ".join(f"{percent(error)} at {percent(sure)} ({n})" for error, sure, n in made.promises)
     facts = {
         "project": f"{made.project}, {made.title}" if made.title else str(made.project),
         "labelled automatically": f"{counts[AUTO]:,} of {tasks:,} tasks ({counts[AUTO] / tasks:.1%})",
         "labelled by people": f"{by_people:,}, {counts.get('audit', 0):,} of them blind, for the audit",
-        "without a label, still in the queue": f"{counts[NONE]:,}",
+        "without a label, for people to go on with": f"{counts[NONE]:,}",
         "threshold": f"a confidence of {found.threshold:.6g} or more",
         "audit": f"{made.audited:,} tasks in their order, {made.skipped:,} of them skipped"
         + (f"; the first {made.fitted} only taught which suggestions are surest" if made.fitted else ""),

@@ -81,11 +81,11 @@ def run_finish(console: Console, settings: Settings, wish: Wish) -> int:
             looks.keep(db, key, *of, found.look, read.version)
         told = _outcome(read, found)
         if found.refused:
-            text = refusal(found, len(read.asked.front))
+            text = refusal(found, len(read.asked.front), read.dataset.audit.size)
         else:
             counts, told["snapshot"] = _write(db, settings, read, found, wish)
             told |= {"tasks": counts, "out": str(wish.out)}
-            text = f"{promise(found)} {counts[NONE]:,} tasks stay in the queue. The certificate is in {wish.out}."
+            text = f"{promise(found)} {counts[NONE]:,} tasks have no label yet. The certificate is in {wish.out}."
     finally:
         db.dispose()
     if wish.as_json:

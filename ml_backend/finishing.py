@@ -144,17 +144,15 @@ def _row(task: Task, texts: dict[str, str], known: Row) -> Row:
     )
 
 
-def refusal(found: Finish, audited: int) -> str:
-    """Why nothing may be labelled automatically, in one line: how many audits there are, and how many it takes."""
-    promise = f"at most {found.max_error:.3g} of the labels wrong, with {found.confidence:.0%} confidence"
+def refusal(found: Finish, audited: int, reserve: int) -> str:
+    """Why nothing may be labelled automatically, in one line: how many audits there are, and how many it takes.
+
+    `reserve` is how many there can be.
+    """
     said = f"Refused: {audited:,} audit labels (skipped ones count as wrong)"
     later = f"the next look is at {found.next_look:,}"
     if found.look is None:
-        why = (
-            "too few for a look"
-            if audited < found.next_look and not declared(audited)
-            else "looked at already"
-        )
+        why = "looked at already" if declared(audited) else "too few for a look"
         return f"{said} are {why}; {later}."
     if found.needed is not None:
         more = f"{found.needed - audited:,} more are needed if errors go on as observed"
@@ -162,4 +160,12 @@ def refusal(found: Finish, audited: int) -> str:
         more = "with errors as observed no number of them will do"
     if found.needed_at_best is not None:
         more += f", {found.needed_at_best - audited:,} more at best"
+    if max(found.next_look, found.needed_at_best or 0) > reserve:
+        more += f", but the audit's reserve has {reserve:,} tasks in all"
+    promise = f"at most {percent(found.max_error)} wrong labels with {percent(found.confidence)} confidence"
     return f"{said} do not prove {promise}: {more}; {later}."
+
+
+def percent(share: float) -> str:
+    """A share as a person gave it: 2%, 99.5%."""
+    return f"{100 * share:.6g}%"

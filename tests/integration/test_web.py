@@ -23,7 +23,7 @@ from ale.io.checkpoints import save_checkpoint
 from ale.text import text_hash
 from ml_backend.controls import find_control
 from ml_backend.identity import ProjectKey
-from ml_backend.screens import audit_line
+from ml_backend.screens import audit_line, stop_line
 from ml_backend.settings import Settings
 from ml_backend.store import projects, replies, versions
 from ml_backend.store.schema import Run, Version
@@ -383,12 +383,18 @@ def test_the_audit_is_told(web: Web) -> None:
         "teachers": {"gpt": {"hits": 31, "of": 33, "low": 0.8, "high": 0.98}},
     }
     projects.change(web.services.db, key, audit_since=datetime.now(UTC))
-    for counts in ({"audit": found}, {"filled": 3}):
+    stop = {"stop": False, "reason": "the models still change", "kappa": 0.9, "gain": None}
+    assert web.get("/status").json()["projects"][0]["stop"] is None
+    for counts in ({"audit": found, "stop": stop}, {"filled": 3}):
         run = Run(project=key, fence=1, started_at=datetime.now(UTC))
         run_id = versions.start_run(web.services.db, run)
         versions.end_run(web.services.db, run_id, outcome="published", counts=counts)
     [entry] = web.get("/status").json()["projects"]
     assert entry["audit"] == found
+    assert entry["stop"] == stop
+    assert stop_line(entry["audit"], entry["stop"]) == (
+        "Accuracy 88% (73-95%, 34 audits). Stop: not yet, because the models still change."
+    )
     assert audit_line(entry["audit"]) == (
         "34 of 412 tasks so far, 2 skipped, 1 wait for those before them, student 88% of 34 (73-95%), "
         "gpt 94% of 33 (80-98%)"

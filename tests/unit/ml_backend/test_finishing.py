@@ -179,17 +179,19 @@ def refused(needed: int | None, at_best: int | None) -> Finish:
 
 def test_a_refusal_says_how_many_labels_it_takes() -> None:
     """As observed and at best, counted from those that are there; or that no number will do."""
-    assert refusal(refused(800, 450), 312) == (
-        "Refused: 312 audit labels (skipped ones count as wrong) do not prove at most 0.02 of the labels wrong, "
-        "with 95% confidence: 488 more are needed if errors go on as observed, 138 more at best; "
-        "the next look is at 450."
+    assert refusal(refused(800, 450), 312, 2000) == (
+        "Refused: 312 audit labels (skipped ones count as wrong) do not prove at most 2% wrong labels with 95% "
+        "confidence: 488 more are needed if errors go on as observed, 138 more at best; the next look is at 450."
     )
-    assert "no number of them will do, 138 more at best" in refusal(refused(None, 450), 312)
+    assert "no number of them will do, 138 more at best; " in refusal(refused(None, 450), 312, 2000)
+    assert "138 more at best, but the audit's reserve has 400 tasks in all" in refusal(
+        refused(800, 450), 312, 400
+    )
     few = replace(refused(None, None), look=None, next_look=100)
-    assert refusal(few, 7) == (
+    assert refusal(few, 7, 2000) == (
         "Refused: 7 audit labels (skipped ones count as wrong) are too few for a look; the next look is at 100."
     )
-    assert "looked at already" in refusal(replace(few, next_look=450), 312)
+    assert "looked at already" in refusal(replace(few, next_look=450), 312, 2000)
 
 
 def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
@@ -218,7 +220,7 @@ def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
         "612 tasks in their order, 5 of them skipped; the first 150 only taught",
         "310 audit tasks stand at or above the threshold, 2 with a wrong suggestion",
         "2, at 300, 600 audit labels",
-        "0.02 at 0.95 (2); 0.05 at 0.95 (1)",
+        "2% at 95% (2); 5% at 95% (1)",
         "0123456789ab",
         "2026-02-03T00:00:00+00:00",
         *ASSUMES,
