@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -122,7 +123,9 @@ def test_audits_come_without_a_suggestion_at_the_set_rate_and_train_nothing(new_
     (entry,) = [one for one in overview(services)["projects"] if one["key"] == loop.key]
     audit = entry["audit"]
     assert audit["labels"] + audit["waiting"] == len(blind)
-    assert audit["labels"] >= 2
+    # What was imported late may stand before what was shown: until it is shown, too, those behind it wait.
+    front = list(itertools.takewhile(set(blind).__contains__, (t for t in reserve if t in hidden)))
+    assert audit["labels"] == len(front)
     assert audit["student"]["hits"] == 0
     assert audit["reserve"] == len(hidden)
 

@@ -29,7 +29,7 @@ def test_the_training_set_follows_every_change(new_loop: NewLoop) -> None:
     """A changed label, a deleted annotation, a deleted task (also by a Data Manager action), a skip: after each
     one the next run learns from exactly what is there.
     """
-    loop = new_loop(messages(9))
+    loop = new_loop(messages(24))
     ids = loop.add_labelled(messages(12))
     truth = {task_id: loop.truth[task_id] for task_id in ids}
     loop.start()
@@ -183,15 +183,16 @@ def test_a_deleted_project_is_gone_quietly(new_loop: NewLoop) -> None:
 
 def test_two_projects_at_once_never_mix(new_loop: NewLoop) -> None:
     """The same texts under two configs: each project has its own labels, version, student and suggestions."""
-    pool = messages(12)
+    pool = messages(24)
     upper = tuple(label.upper() for label in LABELS)
     one, two = new_loop(pool), new_loop(pool, config(upper))
     one.connect()
     two.connect()
-    for task_id, other_id in list(zip(sorted(one.truth), sorted(two.truth), strict=True))[:5]:
+    # No audits: an audit label at the end of the order makes no new version, and so no snapshot.
+    for task_id, other_id in zip(one.free[:5], two.free[:5], strict=True):
         one.annotate(task_id)
-        two.annotate(other_id, one.truth[task_id].upper())
-    one.annotate(max(one.truth))
+        two.annotate(other_id, two.truth[other_id].upper())
+    one.annotate(max(one.free))
     one.learn()
     two.learn()
     for loop, labels, n in ((one, set(LABELS), 6), (two, set(upper), 5)):
