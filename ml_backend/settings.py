@@ -170,7 +170,12 @@ class Settings(BaseSettings):
         8, alias="ALE_LLM_EXAMPLES", ge=0, le=200, description="Few-shot examples chosen for each request."
     )
     student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
-    strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
+    strategy: str = Field(
+        "margin",
+        alias="ALE_STRATEGY",
+        description="How the next tasks are chosen: `margin`, `margin-clusters`, `least-confidence`, `entropy`, "
+        "`density-weighted`, `badge`, `disagreement`, `committee`, `vote-entropy`, `typiclust`, `coreset`, `random`.",
+    )
     encoder: str = Field(
         "embedded",
         alias="ALE_ENCODER",
