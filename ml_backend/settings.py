@@ -172,7 +172,12 @@ class Settings(BaseSettings):
     student: str = Field(
         "hybrid", alias="ALE_STUDENT", description="What learns from the labels: `hybrid`, `linear`."
     )
-    strategy: str = Field("margin", alias="ALE_STRATEGY", description="How the next tasks are chosen.")
+    strategy: str = Field(
+        "margin",
+        alias="ALE_STRATEGY",
+        description="How the next tasks are chosen: `margin`, `margin-clusters`, `least-confidence`, `entropy`, "
+        "`density-weighted`, `badge`, `disagreement`, `committee`, `vote-entropy`, `typiclust`, `coreset`, `random`.",
+    )
     audit_share: float = Field(
         0.1,
         alias="ALE_AUDIT_SHARE",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ale.errors import ConfigurationError, UnknownName
+from ale.strategies import STRATEGIES
 from ml_backend.settings import Settings, load_settings
 
 
@@ -155,3 +156,9 @@ def test_an_unknown_override_is_refused() -> None:
     """A misspelt name never silently does nothing."""
     with pytest.raises(UnknownName, match="ALE_HOME"):
         load_settings(hom="x")
+
+
+def test_the_strategies_named_are_those_that_exist() -> None:
+    """Who reads the table of settings learns every name, and no other."""
+    said = (Settings.model_fields["strategy"].description or "").partition(": ")[2]
+    assert [name.strip(" `.") for name in said.split(",")] == list(STRATEGIES)
