@@ -22,8 +22,9 @@ def adopt(services: Services, client: LabelStudioClient, row: Project, theirs: J
     if services.settings.auto_connect == "off":
         return _refused(services, row, f"ALE_AUTO_CONNECT is off: run `ale connect {row.project_id}`")
     if not any(is_ours(services.settings, backend["url"]) for backend in client.backends(row.project_id)):
-        if row.problem.startswith(REFUSES):
-            return None  # `ale connect` found the reason already
+        # Read again: `ale connect` may have found the reason since.
+        if projects.get(services.db, row.key).problem.startswith(REFUSES):
+            return None
         return _refused(
             services,
             row,
