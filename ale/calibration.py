@@ -30,22 +30,28 @@ def fit_temperature(
     logits: NDArray[np.floating],
     targets: NDArray[np.integer],
     weights: NDArray[np.floating] | None = None,
+    *,
+    near: float = 1.0,
+    firmness: float = 1.0,
 ) -> float:
-    """The temperature in [0.05, 20] of the highest likelihood on held-out logits; 1.0 without rows.
+    """The temperature in [0.05, 20] of the highest likelihood on held-out logits; `near` without rows.
 
-    One pseudo-label holds it near 1, so that three labels that happen to be right do not mean certainty.
+    So many pseudo-labels (`firmness`) hold it near the one expected: three labels that happen to be right do not
+    mean certainty.
     """
     if len(targets) == 0 or logits.shape[1] < 2:
-        return 1.0
+        return near
     rows = np.arange(len(targets))
     weight = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
 
     # Imported here: the web process, which applies temperatures and fits none, does without scipy.
     from scipy.optimize import minimize_scalar
 
+    expected = float(np.log(near))
+
     def loss(log_temperature: float) -> float:
         held_out = log_softmax(logits, float(np.exp(log_temperature)))[rows, targets]
-        return float(-(weight * held_out).sum() + log_temperature**2)
+        return float(-(weight * held_out).sum() + firmness * (log_temperature - expected) ** 2)
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     return float(np.exp(found.x))

@@ -79,7 +79,7 @@ def benchmark(
     ] = "random",
     students: Annotated[
         str, typer.Option(help="Students for these strategies, by comma.", rich_help_panel=_COMPARED)
-    ] = "linear",
+    ] = "hybrid",
     peers: Annotated[
         str,
         typer.Option(

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ale.audit.measured import NOTHING_AUDITED, Audit, measure_audit
+from ale.audit.temperature import audit_temperature
 from ale.calibration import fit_temperature, softmax
 from ale.errors import NotEnoughLabels
 from ale.evidence import Evidence, Refit
@@ -19,11 +21,15 @@ from ale.features import FeatureSpace
 from ale.metrics import accuracy, ece, macro_f1
 from ale.predictor import Predictor
 from ale.protocols import Strategy, Student
-from ale.ranking import Ranking, confidence_of, rank_pool, task_scores
+from ale.ranking import Ranking, confidence_of, mix_audit, rank_pool, task_scores
 from ale.review import Review, find_label_issues
 from ale.types import Beliefs, Embeddings, Indices, LabelIssue, LabelSpace, Probs, Scores
 
 _SECOND_PASS = 20_000  # labelled rows * labels up to which the review may fit a second time
+
+
+def _no_rows() -> Indices:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +38,10 @@ class LearnInput:
 
     `labelled` may name a row twice (two annotators); `targets`, `groups` and `weights` are aligned with it.
     `candidates` are rows that may be ranked (by default all that have no label).
+
+    `audited` rows have an audit label, which measures and trains nothing; beside them `audit_skipped` were shown
+    and got none. `audit_order` are the rows of the audit reserve that wait, in their order; `audit_share` of
+    what is served is to be taken from them, given that of `answered` tasks `audit_answered` were.
     """
 
     raw: Embeddings
@@ -47,6 +57,13 @@ class LearnInput:
     batch: int = 20
     seed: int = 0
     review: bool = True
+    audited: Indices = field(default_factory=_no_rows)
+    audit_targets: NDArray[np.int64] = field(default_factory=_no_rows)
+    audit_skipped: int = 0
+    audit_order: Indices = field(default_factory=_no_rows)
+    audit_share: float = 0.0
+    answered: int = 0
+    audit_answered: int = 0
 
     def __post_init__(self) -> None:
         n = len(self.raw)
@@ -60,6 +77,12 @@ class LearnInput:
             raise ValueError("a labelled row is outside the pool")
         if len(self.targets) and (self.targets.min() < 0 or self.targets.max() >= len(self.labels)):
             raise ValueError("a target is outside the label space")
+        if len(self.audited) != len(self.audit_targets):
+            raise ValueError(f"{len(self.audited)} audited rows, {len(self.audit_targets)} audit targets")
+        if np.isin(self.audited, self.labelled).any():
+            raise ValueError("an audited row is learnt from")
+        if self.candidates is not None and self.candidates[self.audit_order].any():
+            raise ValueError("a row of the audit reserve is a candidate")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +91,7 @@ class Learned:
 
     `probs` has a row per pool row: the student's calibrated belief, else the teacher's, else NaN.
     `ranking` holds pool rows; `scores` is NaN for rows that are no candidates, else 0 = ask now, 1 = leave.
-    `reasons` says, in stable words, which steps were left out.
+    `reasons` says, in stable words, which steps were left out. `audit` is what the audit labels say.
     """
 
     predictor: Predictor | None
@@ -79,8 +102,12 @@ class Learned:
     issues: list[LabelIssue]
     metrics: dict[str, float]
     reasons: dict[str, str] = field(default_factory=dict)
+    audit: Audit = NOTHING_AUDITED
     held_out: Probs | None = None
     """Calibrated out-of-fold probabilities of each labelled row; None without a student."""
+    unaided: Probs | None = None
+    """`probs` without the help of any audit label: at the out-of-fold temperature, and out of fold where a row
+    is labelled. What is to be proved by the audit must not have seen it."""
 
     @property
     def student(self) -> Student | None:
@@ -109,21 +136,48 @@ def _learn(given: LearnInput) -> Learned:
     clock.lap("features")
 
     fitted = _fit(given, features, reasons)
-    predictor = held_out = None
-    probs = _nothing(given) if given.teacher is None else given.teacher
+    predictor = held_out = audited = None
+    out_of_fold = 1.0
+    probs = unaided = _nothing(given) if given.teacher is None else given.teacher
     if fitted is not None:
-        logits = fitted.out_of_fold_logits()
-        predictor = Predictor(fitted, space, fit_temperature(logits, given.targets, given.weights))
-        held_out = softmax(logits, predictor.temperature)
-        probs = softmax(fitted.logits(features), predictor.temperature)
+        logits, pool = fitted.out_of_fold_logits(), fitted.pool_logits()
+        out_of_fold = fit_temperature(logits, given.targets, given.weights)
+        held_out = softmax(logits, out_of_fold)
+        audited = pool[given.audited]
+        temperature = audit_temperature(audited, given.audit_targets, out_of_fold)
+        predictor = Predictor(fitted, space, temperature)
+        probs, unaided = softmax(pool, temperature), softmax(pool, out_of_fold)
     clock.lap("fit")
 
-    ranking, scores = _rank(given, features, None if predictor is None else probs)
+    committee = None if fitted is None else fitted.committee()
+    # By `unaided`: had audit labels a say in what is asked next, the next student would know of them.
+    ranking, scores = _rank(given, features, None if predictor is None else unaided, committee)
     clock.lap("rank")
     found = _review(given, features, held_out, reasons)
     clock.lap("review")
-    metrics = _metrics(given, held_out) | clock.seconds
-    return Learned(predictor, space, probs, ranking, scores, found.issues, metrics, reasons, held_out)
+    audit = measure_audit(
+        given.audit_targets,
+        given.audit_skipped,
+        audited,
+        out_of_fold=out_of_fold,
+        teacher=None if given.teacher is None else given.teacher[given.audited],
+    )
+    if held_out is not None:
+        unaided = unaided.copy()
+        unaided[given.labelled] = held_out
+    return Learned(
+        predictor=predictor,
+        space=space,
+        probs=probs,
+        ranking=ranking,
+        scores=scores,
+        issues=found.issues,
+        metrics=_metrics(given, held_out) | audit.metrics | clock.seconds,
+        reasons=reasons,
+        audit=audit,
+        held_out=held_out,
+        unaided=unaided,
+    )
 
 
 def _fit(given: LearnInput, features: Embeddings, reasons: dict[str, str]) -> Student | None:
@@ -146,20 +200,33 @@ def _student(given: LearnInput, features: Embeddings, weights: NDArray[np.float6
     )
 
 
-def _rank(given: LearnInput, features: Embeddings, student: Probs | None) -> tuple[Ranking, Scores]:
+def _rank(
+    given: LearnInput, features: Embeddings, student: Probs | None, committee: NDArray[np.float32] | None
+) -> tuple[Ranking, Scores]:
     """The ranking in pool rows, and the published score of every pool row."""
     mark = given.candidates
     if mark is None:
         mark = np.ones(len(given.raw), bool)
-        mark[given.labelled] = False
+        mark[given.labelled] = mark[given.audited] = mark[given.audit_order] = False
     rows = np.flatnonzero(mark)
     beliefs = Beliefs(
         embeddings=features[rows],
         student=None if student is None else student[rows],
         teacher=None if given.teacher is None else given.teacher[rows],
         labelled=features[np.unique(given.labelled)],
+        committee=None if committee is None else committee[:, rows],
     )
     local = rank_pool(beliefs, given.strategy, given.batch, np.random.default_rng(given.seed))
+    local = mix_audit(
+        local,
+        len(given.audit_order),
+        given.audit_share,
+        seed=given.seed,
+        answered=given.answered,
+        audited=given.audit_answered,
+    )
+    if len(local.audit):
+        rows = np.concatenate([rows, given.audit_order])
     scores = np.full(len(given.raw), np.nan)
     scores[rows] = task_scores(local, confidence_of(beliefs))
     return Ranking(rows[local.order], local.queue, rows[local.audit]), scores

@@ -66,8 +66,27 @@ class Student(Protocol):
         """
         ...
 
+    @classmethod
+    def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:
+        """The student of the teacher alone, before any human label; None without an answer to learn from."""
+        ...
+
     def out_of_fold_logits(self) -> NDArray[np.float64]:
         """Shape (labelled, labels): logits of each labelled row from a fit without its text's group."""
+        ...
+
+    def pool_logits(self) -> NDArray[np.float64]:
+        """Shape (pool, labels), before calibration: its belief about the very pool it was fitted on.
+
+        May know more than `logits` does of a new text. Only right after `fit`.
+        """
+        ...
+
+    def committee(self) -> NDArray[np.float32] | None:
+        """Probabilities of its candidates over that pool, shape (members, pool, labels); None for a lone one.
+
+        Only right after `fit`.
+        """
         ...
 
     def logits(self, embeddings: Embeddings) -> NDArray[np.float64]:

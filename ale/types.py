@@ -34,6 +34,7 @@ class Abstention(StrEnum):
     UNSUPPORTED_CONFIG = "unsupported_config"
     UNKNOWN_PROJECT = "unknown_project"
     LABEL_SPACE_CHANGED = "label_space_changed"
+    AUDIT = "audit"  # shown blind, to measure the truth
     NO_ANSWER = "no_answer"  # recorded as empty; why is not known
     # What a language model's reply was wrong with
     BAD_JSON = "bad_json"

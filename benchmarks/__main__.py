@@ -5,7 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import encode, parse_replies, prompt_tokens, publish_latency, teach_throughput, web_latency
+from benchmarks import (
+    encode,
+    finish_guarantee,
+    parse_replies,
+    prompt_tokens,
+    publish_latency,
+    stopping,
+    teach_throughput,
+    web_latency,
+)
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "web_latency": web_latency.main,
@@ -14,6 +23,8 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "prompt_tokens": prompt_tokens.main,
     "teach_throughput": teach_throughput.main,
     "encode": encode.main,
+    "finish_guarantee": finish_guarantee.main,
+    "stopping": stopping.main,
 }
 
 

@@ -19,6 +19,7 @@ from ml_backend.learning import Learning
 from ml_backend.opinions import opinion
 from ml_backend.patches import told
 from ml_backend.questions import wanted
+from ml_backend.reserve import reserve_of
 from ml_backend.settings import Settings
 from ml_backend.shots import current_shots
 from ml_backend.store import mirror, replies
@@ -91,7 +92,8 @@ class BatchQuestions:
     def _dataset(self) -> Dataset:
         """All texts: one without an embedding is asked about as well, with the first examples of the pool."""
         tasks = [task for task in mirror.all_tasks(self.db, self.project.key) if task.text_hash is not None]
-        return build_dataset(tasks, mirror.all_annotations(self.db, self.project.key), self.space)
+        annotations = mirror.all_annotations(self.db, self.project.key)
+        return build_dataset(tasks, annotations, self.space, reserve_of(self.project))
 
     def _wanted(self, dataset: Dataset) -> list[str]:
         found = opinion(self.db, self.learning.teachers, self.space, dataset)

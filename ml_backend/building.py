@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ml_backend.settings import Settings
 from ml_backend.store import versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Version
+from ml_backend.unaided import unaided_arrays
 
 
 def build_version(
@@ -76,16 +78,18 @@ def build_version(
 
 
 def snapshot_rows(dataset: Dataset) -> list[SnapshotRow]:
-    """What people say about each labelled task, in the order of the tasks."""
+    """What people say about each labelled task: what is learnt from in the order of the tasks, then audits."""
+    learnt = zip(dataset.labelled.tolist(), dataset.humans, repeat(Provenance.HUMAN))
+    audited = zip(dataset.audit.rows.tolist(), dataset.audit.humans, repeat(Provenance.AUDIT))
     return [
         SnapshotRow(
             human.task_id,
             dataset.tasks[row].text_hash or "",
             human.label,
-            Provenance.HUMAN.value,
+            provenance.value,
             str(human.annotator or ""),
         )
-        for row, human in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
+        for row, human, provenance in chain(learnt, audited)
     ]
 
 
@@ -97,10 +101,13 @@ def _checkpoint(dataset: Dataset, learned: Learned) -> tuple[dict[str, NDArray[A
         arrays, manifest = learned.predictor.state()
     known = np.flatnonzero(~np.isnan(learned.probs).any(axis=1))
     hashes = dataset.hashes
-    by_hash = {hashes[i]: i for i in known.tolist()}
+    # Of equal texts the one that is no audit: its place in the order is for all to see.
+    audits_first = known[np.argsort(~np.isin(known, learned.ranking.audit), kind="stable")]
+    by_hash = {hashes[i]: i for i in audits_first.tolist()}
     order = sorted(by_hash)
     rows = [by_hash[h] for h in order]
     arrays["belief_hashes"] = np.frombuffer(bytes.fromhex("".join(order)), dtype=np.uint8).reshape(-1, 16)
     arrays["belief_probs"] = learned.probs[rows].astype(np.float32)
     arrays["belief_scores"] = learned.scores[rows].astype(np.float32)
+    arrays |= unaided_arrays(dataset, learned.unaided)
     return arrays, manifest

@@ -12,6 +12,7 @@ from ale.cli import app as engine
 from ale.errors import AleError, ConfigurationError
 from ml_backend import ports
 from ml_backend.export_cli import app as export
+from ml_backend.finish_cli import app as finish
 from ml_backend.patch_cli import patch
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 app.add_typer(engine)  # the commands that need no Label Studio
 app.add_typer(export)
+app.add_typer(finish)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ProjectId = Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")]

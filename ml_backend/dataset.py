@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ale.types import Indices, LabelSpace
+from ml_backend.reserve import Reserve
 from ml_backend.store.schema import Annotation, Task
 
 
@@ -25,13 +27,55 @@ class HumanLabel:
     annotator: int | None
 
 
+def _no_rows() -> Indices:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRows:
+    """The tasks of the audit reserve. `rows[i]` is a row of the data set's tasks with an audit label.
+
+    Of those only `measuring` ones may measure: the tasks before them in the audit's order have all been shown.
+    A label further on waits for them, since who went past the order may have picked it. `skipped` tasks among
+    those that measure were shown and brought no label; `front` are both, in the audit's order. `order` are the rows that may still be served, those
+    that nobody has answered first; `size` is how many tasks are in the reserve. Of `answered` tasks that were
+    served since the audit began, `audited` were audits: labelled, or skipped.
+    """
+
+    rows: Indices
+    targets: NDArray[np.int64]
+    humans: list[HumanLabel]
+    measuring: NDArray[np.bool_]
+    order: Indices
+    skipped: int
+    size: int
+    answered: int
+    audited: int
+    front: Indices = field(default_factory=_no_rows)
+
+    @property
+    def measured(self) -> Indices:
+        """Rows whose label measures."""
+        return self.rows[self.measuring]
+
+    @property
+    def measured_targets(self) -> NDArray[np.int64]:
+        """Their labels' positions."""
+        return self.targets[self.measuring]
+
+
+_NO_ROWS = _no_rows()
+NO_AUDIT = AuditRows(_NO_ROWS, _NO_ROWS, [], _NO_ROWS.astype(bool), _NO_ROWS, 0, 0, 0, 0)
+"""Nobody measures anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """The tasks with text, in the order of their ids, and what is known about them.
 
     `labelled[i]` is a row of `tasks`, `targets[i]` its label's position, `humans[i]` where it came from.
-    `candidates` are the rows that Label Studio may still serve. `excluded` counts annotations that are not
-    learnt from, by reason.
+    `candidates` are the rows that Label Studio may still serve and that may be chosen. Rows of the `audit`
+    reserve are in neither. `excluded` counts annotations that are not learnt from, by reason.
     """
 
     tasks: list[Task]
@@ -41,6 +85,7 @@ class Dataset:
     candidates: Indices
     without_text: list[int]
     excluded: dict[str, int]
+    audit: AuditRows
 
     @property
     def hashes(self) -> list[str]:
@@ -55,11 +100,15 @@ class Dataset:
         return np.array([numbers.setdefault(hashes[i], len(numbers)) for i in self.labelled], dtype=np.int64)
 
 
-def build_dataset(tasks: Sequence[Task], annotations: Iterable[Annotation], labels: LabelSpace) -> Dataset:
-    """Everything that may be learnt from, and why the rest may not."""
+def build_dataset(
+    tasks: Sequence[Task], annotations: Iterable[Annotation], labels: LabelSpace, reserve: Reserve | None
+) -> Dataset:
+    """Everything that may be learnt from, what only measures, and why the rest may do neither."""
     excluded: Counter[str] = Counter()
     by_task: dict[int, list[Annotation]] = defaultdict(list)
+    said: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in annotations:
+        said[annotation.task_id].append(annotation)
         reason = _unusable(annotation, labels)
         if reason:
             excluded[reason] += 1
@@ -67,28 +116,68 @@ def build_dataset(tasks: Sequence[Task], annotations: Iterable[Annotation], labe
             by_task[annotation.task_id].append(annotation)
 
     usable = [task for task in tasks if task.text_hash is not None]
-    labelled, targets, humans = [], [], []
+    settled: dict[int, HumanLabel] = {}
     for row, task in enumerate(usable):
         answers = by_task.get(task.task_id)
-        if not answers:
-            continue
-        human = settle(answers)
-        if human is None:
+        human = settle(answers) if answers else None
+        if human is not None:
+            settled[row] = human
+        elif answers:
             excluded["tie"] += 1
-            continue
-        labelled.append(row)
-        targets.append(labels.labels.index(human.label))
-        humans.append(human)
     excluded["no_text"] += sum(len(by_task.get(t.task_id, ())) for t in tasks if t.text_hash is None)
+    audit, reserved = _audit(usable, said, settled, labels, reserve)
+    labelled = [row for row in settled if not reserved[row]]
     return Dataset(
         tasks=usable,
         labelled=np.array(labelled, dtype=np.int64),
-        targets=np.array(targets, dtype=np.int64),
-        humans=humans,
-        candidates=np.array([i for i, t in enumerate(usable) if not t.is_labeled], dtype=np.int64),
+        targets=_targets([settled[row] for row in labelled], labels),
+        humans=[settled[row] for row in labelled],
+        candidates=np.array(
+            [i for i, t in enumerate(usable) if not t.is_labeled and not reserved[i]], dtype=np.int64
+        ),
         without_text=[t.task_id for t in tasks if t.text_hash is None and not t.is_labeled],
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},
+        audit=audit,
     )
+
+
+def _audit(
+    tasks: Sequence[Task],
+    said: Mapping[int, list[Annotation]],
+    settled: Mapping[int, HumanLabel],
+    labels: LabelSpace,
+    reserve: Reserve | None,
+) -> tuple[AuditRows, NDArray[np.bool_]]:
+    """The tasks that are in the reserve, and a mark on each of them."""
+    if reserve is None:
+        return NO_AUDIT, np.zeros(len(tasks), bool)
+    answers = [said.get(task.task_id, []) for task in tasks]
+    places = reserve.places(tasks)
+    reserved = reserve.keeps(tasks, places, answers)
+    rows = np.flatnonzero(reserved)
+    rows = rows[np.argsort(places[rows], kind="stable")]
+    shown = np.array([bool(answers[row]) for row in rows], bool)
+    first = int(np.argmin(shown)) if not shown.all() else len(rows)  # the first that nobody has answered
+    audited = [int(row) for row in rows if row in settled]
+    in_front = set(rows[:first].tolist())
+    waiting = [*rows[~shown].tolist(), *rows[shown].tolist()]
+    found = AuditRows(
+        rows=np.array(audited, dtype=np.int64),
+        targets=_targets([settled[row] for row in audited], labels),
+        humans=[settled[row] for row in audited],
+        measuring=np.array([row in in_front for row in audited], dtype=bool),
+        order=np.array([row for row in waiting if not tasks[row].is_labeled], dtype=np.int64),
+        skipped=sum(row not in settled for row in in_front),
+        size=len(rows),
+        answered=sum(map(reserve.served, tasks, answers)),
+        audited=int(shown.sum()),
+        front=rows[:first].astype(np.int64),
+    )
+    return found, reserved
+
+
+def _targets(humans: Sequence[HumanLabel], labels: LabelSpace) -> NDArray[np.int64]:
+    return np.array([labels.labels.index(human.label) for human in humans], dtype=np.int64)
 
 
 def settle(answers: Sequence[Annotation]) -> HumanLabel | None:
@@ -119,11 +208,15 @@ def _unusable(annotation: Annotation, labels: LabelSpace) -> str:
 
 def fingerprint_labels(dataset: Dataset, labels: LabelSpace, recipe: Mapping[str, str]) -> str:
     """Changes exactly when a learn run could come to another result by its labels, texts of labelled tasks,
-    label space or recipe (names of student, strategy, teacher and encoder). Not by imported tasks.
+    label space or recipe (names of student, strategy, teacher and encoder, the audit's share). Not by imported tasks.
     """
-    rows = [
+    rows: list[list[Any]] = [
         [human.task_id, human.label, dataset.tasks[row].text_hash]
         for row, human in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
+    ]
+    rows += [
+        ["audit", human.task_id, human.label, dataset.tasks[row].text_hash]
+        for row, human in zip(dataset.audit.rows.tolist(), dataset.audit.humans, strict=True)
     ]
     payload = json.dumps([labels.fingerprint, sorted(recipe.items()), rows])
     return hashlib.sha256(payload.encode()).hexdigest()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ale.errors import ConfigurationError
-from ale.io.snapshots import write_snapshot
-from ale.types import LabelSpace
+from ale.io.snapshots import SnapshotRow, write_snapshot
+from ale.types import LabelSpace, Provenance
 from ml_backend.building import snapshot_rows
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.instructions import space_of
 from ml_backend.learning import Learning
 from ml_backend.private_files import write_private
+from ml_backend.reserve import reserve_of
 from ml_backend.shots import is_gold
 from ml_backend.store import mirror
 from ml_backend.store.database import Database
@@ -44,16 +45,17 @@ def read_labelled(db: Database, learning: Learning, project: Project) -> Labelle
         )
     space = space_of(project)
     tasks = mirror.all_tasks(db, project.key)
-    dataset = build_dataset(tasks, mirror.all_annotations(db, project.key), space)
+    annotations = mirror.all_annotations(db, project.key)
+    dataset = build_dataset(tasks, annotations, space, reserve_of(project))
     snapshot = write_snapshot(learning.snapshots / project.key, snapshot_rows(dataset))
-    wanted = {dataset.hashes[row] for row in dataset.labelled.tolist()}
+    wanted = {dataset.hashes[row] for row in [*dataset.labelled.tolist(), *dataset.audit.rows.tolist()]}
     return Labelled(space, dataset, snapshot, mirror.texts(db, project.key, sorted(wanted)))
 
 
 def write_labels(labelled: Labelled, project: Project, folder: Path, kind: str) -> int:
     """`labels.csv` or `labels.jsonl`, one row per labelled task, and `manifest.json`; how many rows.
 
-    `side` is where the text stands when a model is trained: `validation` texts are never shown to one.
+    `side` is where the text stands when a model is trained: `validation` and `audit` texts are never shown to one.
     """
     rows = [
         {
@@ -62,7 +64,7 @@ def write_labels(labelled: Labelled, project: Project, folder: Path, kind: str) 
             "label": row.label,
             "provenance": row.provenance,
             "annotator": row.annotator,
-            "side": "validation" if is_gold(project.key, row.text_hash) else "train",
+            "side": _side(project.key, row),
             "text_hash": row.text_hash,
         }
         for row in snapshot_rows(labelled.dataset)
@@ -80,7 +82,13 @@ def write_labels(labelled: Labelled, project: Project, folder: Path, kind: str) 
     return len(rows)
 
 
-def write_files(folder: Path, files: dict[str, str], manifest: dict[str, Any]) -> None:
+def _side(project: str, row: SnapshotRow) -> str:
+    if row.provenance == Provenance.AUDIT.value:
+        return "audit"
+    return "validation" if is_gold(project, row.text_hash) else "train"
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes], manifest: dict[str, Any]) -> None:
     """The files, and `manifest.json` last; readable by us only, since they hold the project's texts."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -96,13 +104,14 @@ def jsonl(rows: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+def csv_of(rows: list[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """A header and one line per object."""
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
 
 
-WRITERS: dict[str, Callable[[list[dict[str, Any]]], str]] = {"csv": _csv, "jsonl": jsonl}
+WRITERS: dict[str, Callable[[list[dict[str, Any]]], str]] = {"csv": csv_of, "jsonl": jsonl}
 """Formats of labels by name, which is also the file's suffix."""

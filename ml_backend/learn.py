@@ -10,22 +10,31 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from ale.engine import Learned, LearnInput, learn
+from ale.engine import Learned, learn
 from ale.io.checkpoints import prune
 from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend import publish as publishing
+from ml_backend.auditing import audit_counts
 from ml_backend.building import build_version
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
 from ml_backend.label_studio import Json, LabelStudioClient
-from ml_backend.learning import Learning, seed_of
+from ml_backend.learn_input import learn_input
+from ml_backend.learning import Learning
 from ml_backend.opinions import NOBODY, Opinion, beaten, opinion
-from ml_backend.placing import Place, head_fingerprint, places, rows_of, unranked_places
+from ml_backend.placing import (
+    Place,
+    head_fingerprint,
+    now_and_later,
+    places,
+    rows_of,
+    unranked_places,
+)
 from ml_backend.questions import wanted
+from ml_backend.reserve import Reserve
 from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.settings import Settings
+from ml_backend.stopping import stop_counts
 from ml_backend.store import mirror, projects, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
@@ -64,10 +73,10 @@ class LearnRun:
         with self._timed("decide"):
             decide(self.db, self.project.key, tasks, annotations)
         pool, raw = self._embedded(tasks)
-        dataset = build_dataset(pool, annotations, self.space)
+        dataset = build_dataset(pool, annotations, self.space, self._reserve)
         teacher = self._teacher(dataset)
         self.counts |= {
-            "labels": len(dataset.labelled),
+            "labels": len(dataset.labelled) + len(dataset.audit.rows),
             "pool": len(dataset.tasks),
             "excluded": dataset.excluded,
         }
@@ -88,6 +97,18 @@ class LearnRun:
             # Also when nothing was learnt: a person may have decided, and the tab should say so at once.
             self.counts["flags_written"] = show_flags(self.db, self.client, self.project, self.control)
         return outcome
+
+    @property
+    def _reserve(self) -> Reserve | None:
+        """The tasks that measure; None when nothing is audited."""
+        if self.settings.audit_share == 0:
+            return None
+        return Reserve(self.project.key, self.project.audit_since)
+
+    @property
+    def _audit_changes(self) -> bool:
+        """Whether the reserve is to come into force, or to go."""
+        return (self._reserve is None) != (self.project.audit_since is None)
 
     # -- reading what is there -----------------------------------------------------------------------
 
@@ -141,6 +162,8 @@ class LearnRun:
         answers = self.counts.get("teacher_answers", 0)
         if self.project.full_publish_at is None and not self._first_pass:
             return True  # the first pass is over: now all of the pool gets its place
+        if self._audit_changes:
+            return True
         return content != self.project.content_hash or answers > GROWTH * current.answers
 
     # -- the two ways to publish ---------------------------------------------------------------------
@@ -153,7 +176,9 @@ class LearnRun:
         if not new:
             return "unchanged", ""
         with self._timed("fill"):
-            found = unranked_places(self.settings, self.project, current, new, dataset, raw, teacher)
+            found = unranked_places(
+                self.settings, self.project, current, new, dataset, raw, teacher, self._reserve
+            )
             rows = rows_of(found, self.control, self.space, current.version)
             added = publishing.fill(self.db, self.client, self.project, current, rows)
         self.counts["filled"] = added
@@ -168,33 +193,30 @@ class LearnRun:
         teacher: Probs | None,
         content: str,
     ) -> tuple[str, str]:
-        candidates = np.zeros(len(dataset.tasks), dtype=bool)
-        candidates[dataset.candidates] = True
         with self._timed("learn"):
             learned = learn(
-                LearnInput(
-                    raw=raw,
-                    labelled=dataset.labelled,
-                    targets=dataset.targets,
-                    groups=dataset.groups,
-                    labels=self.space,
-                    strategy=self.learning.strategy,
-                    student=self.learning.student,
-                    teacher=teacher,
-                    candidates=candidates,
-                    batch=self.settings.batch,
-                    seed=seed_of(self.project.key),
-                )
+                learn_input(self.settings, self.learning, self.project, self.space, dataset, raw, teacher)
             )
         self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
-        self.counts["trust"] = trust_in(self._opinion, learned.held_out, self.space, dataset)
+        if self._reserve is not None:
+            self.counts["audit"] = audit_counts(learned.audit, self._opinion, dataset)
+        if learned.student is not None:
+            self.counts["stop"] = stop_counts(self.db, self.project.key, self.space, dataset, learned.probs)
+        self.counts["trust"] = trust_in(
+            self._opinion,
+            learned.held_out,
+            self.space,
+            dataset,
+            None if learned.student is None else learned.probs,
+        )
         figures = beaten(self._opinion, learned.held_out, dataset)
         if figures != self.project.teacher_beaten:
             projects.change(self.db, self.project.key, teacher_beaten=figures)
         kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
         found = places(dataset, learned)
         whole = self._whole(current, kind)
-        now, later = self._split(found, tasks, whole=whole, first=current is None)
+        head_size = max(learned.ranking.queue, self.settings.batch)
+        now, later = now_and_later(found, tasks, head_size, whole=whole, first=current is None)
         head = head_fingerprint(found[: learned.ranking.queue])
         if current is not None and not later and current.head == head and not any(p.new for p in now):
             projects.change(self.db, self.project.key, content_hash=content)
@@ -202,6 +224,10 @@ class LearnRun:
         else:
             self._publish(current, dataset, learned, kind, now, later, head, content)
             outcome = "published", learned.reasons.get("student", "")
+        if self._audit_changes:
+            # After the flip: from here on no task of the reserve shows a suggestion.
+            since = datetime.now(UTC) if self._reserve is not None else None
+            projects.change(self.db, self.project.key, audit_since=since)
         if whole and not self._first_pass:  # else the pool was not yet all there
             projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
@@ -214,31 +240,10 @@ class LearnRun:
             current is None
             or current.kind != kind
             or tuple(current.labels) != self.space.labels
+            or self._audit_changes  # the reserve loses its suggestions, or gets them back
             or (at is None and not self._first_pass)  # else the whole pool would be written again and again
             or (at is not None and datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s))
         )
-
-    def _split(
-        self, found: list[Place], tasks: list[Task], *, whole: bool, first: bool
-    ) -> tuple[list[Place], list[Place]]:
-        """What has to be there before the flip (the head of the queue and what is new), and what may follow.
-
-        Before the first flip all of it: a page that opens a task without any prediction asks /predict, and
-        Label Studio would store a second row for it.
-        """
-        silent = [
-            Place(t.task_id, None, None, 1.0, new=t.placed_in is None)
-            for t in tasks
-            if t.text_hash is None and not t.is_labeled
-        ]
-        everything = found + silent
-        if first:
-            return everything, []
-        now = [p for i, p in enumerate(everything) if i < self.settings.batch or p.new]
-        later = (
-            [p for i, p in enumerate(everything) if i >= self.settings.batch and not p.new] if whole else []
-        )
-        return now, later
 
     def _publish(
         self,

@@ -47,6 +47,7 @@ def build_learning(settings: Settings) -> Learning:
         "strategy": settings.strategy,
         "encoder": raw.name,
         "teacher": ",".join(teacher.name for teacher in teachers) or "none",
+        "audit_share": f"{settings.audit_share:g}",
     }
     return Learning(encoder, cache, teachers, strategy, student, recipe, settings.home / "snapshots")
 

@@ -74,6 +74,16 @@ class _Page(Collector):
         overdue = GaugeMetricFamily(
             "ale_project_overdue_seconds", "How late a due learn run is.", labels=["project"]
         )
+        audited = GaugeMetricFamily(
+            "ale_audit_tasks",
+            "Tasks of the audit reserve, by what became of them.",
+            labels=["project", "state"],
+        )
+        right = GaugeMetricFamily(
+            "ale_audit_accuracy",
+            "Share right on audit tasks, and its 95 % interval.",
+            labels=["project", "who", "bound"],
+        )
         connected = GaugeMetricFamily("ale_project_connected", "1 when connected.", labels=["project"])
         version = GaugeMetricFamily(
             "ale_project_version", "The version in force.", labels=["project", "version"]
@@ -84,9 +94,22 @@ class _Page(Collector):
             overdue.add_metric([key], max(0.0, -(project["due_in_s"] or 0.0)))
             if project["version"]:
                 version.add_metric([key, project["version"]], 1.0)
+            for state in ("labels", "skipped", "waiting", "reserve") if project["audit"] else ():
+                audited.add_metric([key, state], project["audit"][state])
+            for who, rate in _rates(project["audit"]):
+                right.add_metric([key, who, "share"], rate["hits"] / rate["of"])
+                right.add_metric([key, who, "low"], rate["low"])
+                right.add_metric([key, who, "high"], rate["high"])
             for outcome, n in project["runs"].items():
                 runs.add_metric([key, outcome], n)
             for state, n in project["review"].items():
                 review.add_metric([key, state], n)
-        yield from (runs, review, overdue, connected, version)
+        yield from (runs, review, overdue, connected, version, audited, right)
         yield from teacher_metrics(projects)
+
+
+def _rates(audit: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Who was right how often."""
+    if audit:
+        yield from (("student", audit["student"]),) if audit["student"] else ()
+        yield from audit["teachers"].items()

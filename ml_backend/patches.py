@@ -17,10 +17,11 @@ from ale.errors import ConfigurationError
 from ale.teachers.llm import Shot, ShotSet, make_shots
 from ale.types import LabelSpace
 from ml_backend.dataset import build_dataset
+from ml_backend.reserve import reserve_of
 from ml_backend.shots import labelled_texts, left_out_tasks
 from ml_backend.store import mirror, patches, trials
 from ml_backend.store.database import Database
-from ml_backend.store.schema import Annotation, PromptPatch, Task
+from ml_backend.store.schema import Annotation, Project, PromptPatch, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,13 @@ def undo(db: Database, project: str, number: int) -> PromptPatch:
 def _settled(db: Database, project: str, hashes: Sequence[str], space: LabelSpace) -> dict[str, str]:
     """What people say about a few texts, as few-shot examples may be made of it."""
     with db.session() as session:
+        row = session.get(Project, project)
         tasks = session.scalars(select(Task).where(Task.project == project, Task.text_hash.in_(hashes))).all()
         annotations: Iterable[Annotation] = session.scalars(
             select(Annotation).where(
                 Annotation.project == project, Annotation.task_id.in_([task.task_id for task in tasks])
             )
         ).all()
-    dataset = build_dataset(tasks, annotations, space)
+    dataset = build_dataset(tasks, annotations, space, None if row is None else reserve_of(row))
     humans = labelled_texts(dataset, left_out_tasks(db, project))
     return {human.text_hash: space.labels[human.label] for human in humans}

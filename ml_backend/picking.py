@@ -58,13 +58,17 @@ def worth_asking(
     *,
     student: bool,
     only: Collection[str] | None = None,
+    blind: Collection[str] = (),
 ) -> list[str]:
     """Hashes of the texts to ask about, the most useful first; none that is in `asked`.
 
     `gold` are texts that people have labelled and no teacher is shown. `only` leaves the choice among open
     texts to somebody else: those where cheaper teachers contradict each other, in their order.
+
+    `blind` are texts of the audit. They are asked about as if nobody had answered them, no sooner and no later:
+    a model that knew more of them than of the texts that wait would do better on the audit than on the pool.
     """
-    done = {task.text_hash for task in tasks if task.is_labeled}
+    done = {task.text_hash for task in tasks if task.is_labeled} - set(blind)
     known = done | set(gold)
     texts = {t.text_hash for t in tasks if t.text_hash}
     if only is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.audit.reserve import RESERVE
 from ale.engine import Learned
 from ale.io.checkpoints import load_checkpoint
 from ale.predictor import Predictor
@@ -19,6 +20,7 @@ from ml_backend.controls import Control
 from ml_backend.dataset import Dataset
 from ml_backend.label_studio import Json
 from ml_backend.payloads import to_prediction
+from ml_backend.reserve import Reserve
 from ml_backend.settings import Settings
 from ml_backend.store.schema import Project, Task, Version
 
@@ -50,6 +52,27 @@ def places(dataset: Dataset, learned: Learned) -> list[Place]:
     return found
 
 
+def now_and_later(
+    found: Sequence[Place], tasks: Sequence[Task], head: int, *, whole: bool, first: bool
+) -> tuple[list[Place], list[Place]]:
+    """What has to be there before the flip (the head of the order and what is new), and what may follow.
+
+    Before the first flip all of it: a page that opens a task without any prediction asks /predict, and
+    Label Studio would store a second row for it.
+    """
+    silent = [
+        Place(t.task_id, None, None, 1.0, new=t.placed_in is None)
+        for t in tasks
+        if t.text_hash is None and not t.is_labeled
+    ]
+    everything = [*found, *silent]
+    if first:
+        return everything, []
+    now = [p for i, p in enumerate(everything) if i < head or p.new]
+    later = [p for i, p in enumerate(everything) if i >= head and not p.new] if whole else []
+    return now, later
+
+
 def suggest(probs: NDArray[np.float32]) -> tuple[int | None, float | None]:
     """The likeliest label and its probability; nothing where nobody has an opinion."""
     if not len(probs) or np.isnan(probs).any():
@@ -66,10 +89,11 @@ def unranked_places(
     dataset: Dataset,
     raw: Embeddings,
     teacher: Probs | None,
+    reserve: Reserve | None,
 ) -> list[Place]:
     """Places for tasks that the version in force has not ranked: behind its queue, least confident first.
 
-    A task whose text has no embedding yet is left out (the teach job brings it back); one without any text
+    Those of the audit reserve lie spread among the others, in their own order, without a suggestion. A task whose text has no embedding yet is left out (the teach job brings it back); one without any text
     goes to the end, so that it is served all the same.
     """
     rows = {task.task_id: i for i, task in enumerate(dataset.tasks)}
@@ -81,15 +105,28 @@ def unranked_places(
         probs[ready] = Predictor.from_state(arrays, manifest).predict_proba(raw[where])
     elif where and teacher is not None:
         probs[ready] = teacher[where]
-    found = []
+    found, audits = [], set(dataset.audit.order.tolist())
     for i, task in enumerate(new):
         if task.text_hash is None:
             found.append(Place(task.task_id, None, None, 1.0, new=True))
-        elif task.task_id in rows:
+        elif task.task_id in rows and rows[task.task_id] not in audits:
             suggestion, confidence = suggest(probs[i])
             score = QUEUE_BELOW + (1.0 - QUEUE_BELOW) * (confidence or 0.0)
             found.append(Place(task.task_id, suggestion, confidence, score, new=True))
-    return found
+    blind = [task for task in new if task.task_id in rows and rows[task.task_id] in audits]
+    return found + _audit_places(blind, [place.score for place in found], reserve)
+
+
+def _audit_places(blind: Sequence[Task], scores: Sequence[float], reserve: Reserve | None) -> list[Place]:
+    """As far down among the scores of the others as the task stands in the reserve: by lot, not by its text."""
+    if reserve is None:
+        return []
+    among = np.array(scores or [QUEUE_BELOW, 1.0])
+    depths = reserve.places(blind) / RESERVE
+    return [
+        Place(task.task_id, None, None, float(np.quantile(among, depth)), new=True)
+        for task, depth in zip(blind, depths, strict=True)
+    ]
 
 
 def rows_of(found: Sequence[Place], control: Control, space: LabelSpace, version: str) -> list[Json]:

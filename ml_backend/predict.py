@@ -8,13 +8,15 @@ is `[]`, and the project is marked as changed so that the worker fills it.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 from redis import RedisError
 
+from ale.audit.reserve import RESERVE, place
 from ale.ranking import Ranking, task_scores
 from ale.text import text_hash
 from ale.types import Abstention, LabelSpace
@@ -63,7 +65,8 @@ def predict(
 
     texts = [task_text(task.get("data"), control) for task in tasks]
     hashes = [None if text is None else text_hash(text) for text in texts]
-    answers, reasons = _answers(services, project, control.label_space, published, hashes)
+    blind = _blind(services, project, tasks)
+    answers, reasons = _answers(services, project, control.label_space, published, hashes, blind)
     for i, (label, confidence, score) in answers.items():
         slots[i] = to_slot(control, label, confidence, score, version)
     fallback = published is not None and published.version != version
@@ -76,8 +79,9 @@ def _answers(
     labels: LabelSpace,
     published: PublishedBeliefs | None,
     hashes: Sequence[str | None],
+    blind: Collection[int],
 ) -> tuple[dict[int, Answer], dict[int, Abstention]]:
-    """What is known about each position, and why nothing is about the others."""
+    """What is known about each position, and why nothing is about the others, or is not told."""
     answers: dict[int, Answer] = {}
     reasons: dict[int, Abstention] = {}
     unknown: dict[int, str] = {}
@@ -86,13 +90,19 @@ def _answers(
         if name is None:
             reasons[i] = Abstention.NO_TEXT
         elif belief is None:
-            unknown[i] = name
+            if i not in blind:
+                unknown[i] = name
             reasons[i] = Abstention.NOT_EMBEDDED if published else Abstention.NO_MODEL
+        elif i in blind:
+            reasons[i] = Abstention.AUDIT
         elif np.isnan(belief.probs).any():
             reasons[i] = Abstention.TEACHER_UNAVAILABLE
         else:
             best = int(belief.probs.argmax())
-            answers[i] = labels.labels[best], _unit(belief.probs[best]), belief.score
+            confidence = _unit(belief.probs[best])
+            # A text that was labelled when the version was learnt has no place in its order.
+            score = belief.score if math.isfinite(belief.score) else _score_outside_queue(confidence)
+            answers[i] = labels.labels[best], confidence, score
     if unknown and services.settings.teacher != "none":
         question = replies.question_of(replace(labels, instructions=project.instructions))
         replied = replies.newest(services.db, question, sorted(set(unknown.values())), len(labels))
@@ -102,6 +112,18 @@ def _answers(
             answers[i] = labels.labels[best], _unit(probs[best]), _score_outside_queue(_unit(probs[best]))
             del reasons[i]
     return answers, reasons
+
+
+def _blind(services: Services, project: Project, tasks: Sequence[Json]) -> set[int]:
+    """Positions of tasks that measure how often a suggestion is right: they are shown none, whatever their text.
+
+    A task without an id is none of the project's: nothing can be measured by it.
+    """
+    if services.settings.audit_share == 0:
+        return set()
+    ids = {i: task["id"] for i, task in enumerate(tasks) if isinstance(task.get("id"), int)}
+    places = place(project.key, ids.values())
+    return {i for i, at in zip(ids, places, strict=True) if at < RESERVE}
 
 
 def _unit(probability: float) -> float:

@@ -17,7 +17,7 @@ from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion, Voice
 from ml_backend.picking import contested, standing, worth_asking
 from ml_backend.settings import Settings
-from ml_backend.shots import is_gold, labelled_texts
+from ml_backend.shots import audit_texts, gold_texts
 from ml_backend.store import batches, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project
@@ -51,7 +51,7 @@ def wanted(
     paid = [voice.teacher for voice in found.voices if voice.teacher.paid]
     if not paid or (settings.stop_paying and project.teacher_beaten):
         return []
-    gold = [h.text_hash for h in labelled_texts(dataset) if is_gold(project.key, h.text_hash)]
+    gold, blind = gold_texts(project.key, dataset), audit_texts(dataset)
     beliefs, student = _published(settings, db, project)
     entries = []
     for place, voice in enumerate(found.voices):
@@ -72,6 +72,7 @@ def wanted(
                 beliefs,
                 student=student,
                 only=_contested(dataset, cheaper, beliefs if student else None),
+                blind=blind,
             )
         )
         entries.append(Wanted(voice.teacher, hashes, problem))

@@ -169,12 +169,22 @@ class Settings(BaseSettings):
     llm_examples: int = Field(
         8, alias="ALE_LLM_EXAMPLES", ge=0, le=200, description="Few-shot examples chosen for each request."
     )
-    student: str = Field("linear", alias="ALE_STUDENT", description="What learns from the labels: `linear`.")
+    student: str = Field(
+        "hybrid", alias="ALE_STUDENT", description="What learns from the labels: `hybrid`, `linear`."
+    )
     strategy: str = Field(
         "margin",
         alias="ALE_STRATEGY",
         description="How the next tasks are chosen: `margin`, `margin-clusters`, `least-confidence`, `entropy`, "
         "`density-weighted`, `badge`, `disagreement`, `committee`, `vote-entropy`, `typiclust`, `coreset`, `random`.",
+    )
+    audit_share: float = Field(
+        0.1,
+        alias="ALE_AUDIT_SHARE",
+        ge=0,
+        le=0.5,
+        description="Share of the served tasks that are drawn at random and shown without a suggestion, to measure "
+        "how often student and teacher are right; their labels train nothing. 0: none.",
     )
     encoder: str = Field(
         "embedded",

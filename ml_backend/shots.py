@@ -61,6 +61,17 @@ def labelled_texts(dataset: Dataset, left_out: Collection[int] = ()) -> list[Hum
     return [Human(name, *labels[name]) for name in order if len(labels[name]) == 1]
 
 
+def gold_texts(project: str, dataset: Dataset) -> list[str]:
+    """Hashes of the labelled texts that teachers are measured on, besides those of the audit."""
+    return [human.text_hash for human in labelled_texts(dataset) if is_gold(project, human.text_hash)]
+
+
+def audit_texts(dataset: Dataset) -> list[str]:
+    """Hashes of the reserve's texts that people have labelled or skipped: no prompt shows one."""
+    rows = {*dataset.audit.rows.tolist(), *dataset.audit.front.tolist()}
+    return list(dict.fromkeys(dataset.tasks[row].text_hash or "" for row in sorted(rows)))
+
+
 def left_out_tasks(db: Database, project: str) -> set[int]:
     """Tasks whose label is no example: set aside as ground truth, or under suspicion in the review tab."""
     with db.session() as session:

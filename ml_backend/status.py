@@ -14,7 +14,7 @@ from ale.io.chat.prices import load_prices
 from ml_backend.mirroring import mirror_seen
 from ml_backend.settings import Settings
 from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
-from ml_backend.teacher_status import named_teachers, teachers_seen
+from ml_backend.teacher_status import RUNS_LOOKED_AT, named_teachers, teachers_seen
 from ml_backend.wiring import Services
 
 Json = dict[str, Any]
@@ -82,11 +82,20 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "rows_in_force": _rows(session, row.key, "in_force"),
         "rows_superseded": _rows(session, row.key, "superseded"),
         "review": _by(session, ReviewFlag.status, ReviewFlag.project == row.key),
+        "audit": None if row.audit_since is None else _found(session, row, "audit"),
+        "stop": _found(session, row, "stop"),
         "runs": _by(session, Run.outcome, Run.project == row.key),
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),
         "teaching": None,
     }
+
+
+def _found(session: Session, row: Project, what: str) -> Json | None:
+    """What the newest run that learnt has found; None while no run has."""
+    query = select(Run.counts).where(Run.project == row.key).order_by(Run.run_id.desc()).limit(RUNS_LOOKED_AT)
+    found = (counts.get(what) for counts in session.scalars(query))
+    return next((one for one in found if one), None)
 
 
 def _run(run: Run | None) -> Json | None:

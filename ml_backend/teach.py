@@ -26,6 +26,7 @@ from ml_backend.lock import single_flight
 from ml_backend.opinions import opinion
 from ml_backend.patches import Told, told
 from ml_backend.questions import Wanted, wanted
+from ml_backend.reserve import reserve_of
 from ml_backend.settings import Settings
 from ml_backend.shots import current_shots
 from ml_backend.store import batches, consents, mirror, projects, replies, spend
@@ -232,7 +233,8 @@ class Teaching:
         """The encoded texts and what people have said about them."""
         _, there = self.learning.cache.lookup([task.text_hash or "" for task in tasks])
         pool = [task for task, found in zip(tasks, there, strict=True) if found]
-        return build_dataset(pool, mirror.all_annotations(self.db, self.project.key), self.space)
+        annotations = mirror.all_annotations(self.db, self.project.key)
+        return build_dataset(pool, annotations, self.space, reserve_of(self.project))
 
 
 @contextmanager

@@ -171,7 +171,11 @@ def _against_people(trust: Json) -> Iterator[str]:
             f"of the same {beside['student']['of']} texts the student has {student:.0%} right, the teacher "
             f"{teacher:.0%}: [bold]{beside['verdict']}[/] (p = {beside['p_value']:.2g})"
         )
-    yield "[dim]People are usually given the hardest texts first: on the whole pool both then do better than here.[/]"
+    on = trust.get("on", {"labels": trust["agreed"]["of"], "audit": 0})  # runs of an earlier ALE say nothing
+    if not on["labels"]:
+        yield f"[dim]On {on['audit']} audit tasks: drawn at random, labelled without a suggestion.[/]"
+    else:
+        yield "[dim]People are usually given the hardest texts first: on the whole pool both then do better than here.[/]"
 
 
 def _of_budget(spend: Json) -> str:

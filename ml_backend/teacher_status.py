@@ -29,7 +29,7 @@ from ml_backend.teachers import NamedTeacher, budget_of, resolve_teachers
 Json = dict[str, Any]
 
 RUNS_LOOKED_AT = 50
-"""Trust is measured by the runs that learn; those in between found nothing new."""
+"""Trust and audit are measured by the runs that learn; those in between found nothing new."""
 
 
 def named_teachers(settings: Settings) -> tuple[NamedTeacher, ...]:

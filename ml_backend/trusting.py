@@ -1,6 +1,7 @@
 """How far each teacher can be trusted in a project, as a learn run writes it down. Pure.
 
-Over the texts that people have labelled, each once. The teacher's words are taken as it said them: what
+Over the texts of the audit as soon as there are enough of them: people gave those labels blind, and on texts drawn
+at random. Before, over all texts that people have labelled, which flatters whoever suggested them. The teacher's words are taken as it said them: what
 calibration makes of them was fitted on these very labels.
 """
 
@@ -10,44 +11,72 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.chance import Rate
 from ale.trust import Comparison, LabelTrust, Trust, compare, measure_trust
-from ale.types import LabelSpace, Probs
+from ale.types import Indices, LabelSpace, Probs
 from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion
 
 Json = dict[str, Any]
 
+AUDIT_FROM = 50
+"""Audit labels that a teacher was asked about; fewer say less than all labels together."""
 CONFUSIONS = 20
 """The most frequent ones are kept: a run's row must stay small with 500 labels too."""
 
 
-def trust_in(found: Opinion, student: Probs | None, space: LabelSpace, dataset: Dataset) -> Json:
+def trust_in(
+    found: Opinion,
+    student: Probs | None,
+    space: LabelSpace,
+    dataset: Dataset,
+    pool: Probs | None = None,
+) -> Json:
     """By teacher's name: agreement with people, per label too, and the student beside it.
 
-    A teacher that was asked about no labelled text is left out. `student` has an out-of-fold row per labelled row.
+    A teacher that was asked about no labelled text is left out. `student` has an out-of-fold row per labelled row,
+    `pool` what it believes of every row. `on` says how many texts of which kind the teacher is measured on.
     """
-    _, once = np.unique(dataset.groups, return_index=True)
-    rows, human = dataset.labelled[once], dataset.targets[once]
     trust: Json = {}
     for voice in found.voices:
+        rows, human, beside, learnt = _every(dataset, student, pool)
+        audit = dataset.audit.measured
+        if voice.asked[audit].sum() >= AUDIT_FROM:
+            rows, human, learnt = audit, dataset.audit.measured_targets, 0
+            beside = None if pool is None else pool[audit]
         asked, said = voice.asked[rows], voice.said[rows]
         if not asked.any():
             continue
         seen = _trust(measure_trust(said[asked], human[asked]), space)
-        if student is not None:
-            seen["against_student"] = _comparison(compare(student[once], said, human))
+        seen["on"] = {"labels": int(asked[:learnt].sum()), "audit": int(asked[learnt:].sum())}
+        if beside is not None:
+            seen["against_student"] = _comparison(compare(beside, said, human))
         trust[voice.teacher.name] = seen
     return trust
 
 
+def _every(
+    dataset: Dataset, student: Probs | None, pool: Probs | None
+) -> tuple[Indices, NDArray[np.int64], Probs | None, int]:
+    """Rows, labels and the student's beliefs: of each text that is learnt from once, then of each audit."""
+    _, once = np.unique(dataset.groups, return_index=True)
+    audit = dataset.audit
+    rows = np.concatenate([dataset.labelled[once], audit.rows])
+    human = np.concatenate([dataset.targets[once], audit.targets])
+    beside = None if student is None else student[once]
+    if beside is not None and len(audit.rows):
+        beside = None if pool is None else np.concatenate([beside, pool[audit.rows]])
+    return rows, human, beside, len(once)
+
+
 def _trust(trust: Trust, space: LabelSpace) -> Json:
     return {
-        "agreed": _rate(trust.agreed),
+        "agreed": rate_row(trust.agreed),
         "abstained": trust.abstained,
-        "mean_confidence": _number(trust.mean_confidence),
-        "ece": _number(trust.ece),
+        "mean_confidence": number(trust.mean_confidence),
+        "ece": number(trust.ece),
         "per_label": [_label(row, space) for row in trust.per_label if row.n or row.when_said.of],
         "confusions": _confusions(trust, space),
     }
@@ -58,8 +87,8 @@ def _label(row: LabelTrust, space: LabelSpace) -> Json:
         "label": space.labels[row.label],
         "n": row.n,
         "abstained": row.abstained,
-        "agreed": _rate(row.agreed),
-        "when_said": _rate(row.when_said),
+        "agreed": rate_row(row.agreed),
+        "when_said": rate_row(row.when_said),
     }
 
 
@@ -78,20 +107,21 @@ def _confusions(trust: Trust, space: LabelSpace) -> list[Json]:
 
 def _comparison(found: Comparison) -> Json:
     return {
-        "student": _rate(found.student),
-        "teacher": _rate(found.teacher),
+        "student": rate_row(found.student),
+        "teacher": rate_row(found.teacher),
         "only_student": found.only_student,
         "only_teacher": found.only_teacher,
-        "p_value": _number(found.p_value),
+        "p_value": number(found.p_value),
         "verdict": found.verdict.value,
     }
 
 
-def _rate(rate: Rate) -> Json:
+def rate_row(rate: Rate) -> Json:
+    """A share with its 95 % interval."""
     low, high = rate.interval
     return {"hits": rate.hits, "of": rate.of, "low": round(low, 4), "high": round(high, 4)}
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(value) else round(value, 6)

@@ -20,8 +20,7 @@ from ale.features import FeatureSpace
 from ale.predictor import Predictor
 from ale.simulate import Round, rounds
 from ale.strategies import DEFAULT_STRATEGY, STRATEGIES, resolve_strategy
-from ale.students import LinearStudent, resolve_student
-from ale.students.linear import distilled
+from ale.students import DEFAULT_STUDENT, resolve_student
 from ale.types import Embeddings, LabelSpace, Probs
 
 DEFAULT = "ale"
@@ -64,8 +63,8 @@ def methods(
     method's name tell which (`margin+linear`).
     """
     others = [Method(name, "its own", "its own", teacher=False, peer=True) for name in resolve_peers(peers)]
-    kinds = list(dict.fromkeys(students)) or [LinearStudent.kind]
-    plain = [Method(DEFAULT, DEFAULT_STRATEGY, LinearStudent.kind, teacher)]
+    kinds = list(dict.fromkeys(students)) or [DEFAULT_STUDENT]
+    plain = [Method(DEFAULT, DEFAULT_STRATEGY, DEFAULT_STUDENT, teacher)]
     for strategy in dict.fromkeys(strategies):
         resolve_strategy(strategy)
         for kind in kinds:
@@ -164,7 +163,9 @@ def _of_ours(
 ) -> Iterator[Outcome]:
     teacher = data.teacher if method.teacher else None
     for turn in _rounds(data, method, seed, at, audit, teacher):
-        yield _outcome(turn.learned, _believer(turn, data, teacher), len(turn.labelled), data, audit)
+        yield _outcome(
+            turn.learned, _believer(turn, data, teacher, method.student), len(turn.labelled), data, audit
+        )
 
 
 def _of_peer(
@@ -205,14 +206,16 @@ def _rounds(
     )
 
 
-def _believer(turn: Round, data: Arrays, teacher: Probs | None) -> _Believer:
+def _believer(turn: Round, data: Arrays, teacher: Probs | None, kind: str) -> _Believer:
     """Who predicts after this round. While the oracle has named one label only, there is no student: then the
     student of the teacher counts, and without a teacher the shares of the labels given so far.
     """
     if turn.learned.predictor is not None:
         return _Believer.of(turn.learned.predictor)
     space = turn.learned.space
-    student = distilled(space.transform(data.pool), teacher)
+    student = None
+    if teacher is not None:
+        student = resolve_student(kind).of_teacher(space.transform(data.pool), teacher)
     if student is not None:
         return _Believer.of(Predictor(student, space, temperature=1.0))
     counts = np.bincount(turn.given, minlength=len(data.labels)) + 1.0

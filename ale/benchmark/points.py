@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.audit.temperature import audit_temperature
 from ale.benchmark.reliability import Reliability, ece_by_luck, reliability
-from ale.calibration import fit_temperature, softmax
+from ale.calibration import softmax
 from ale.chance import Rate
 from ale.metrics import accuracy, ece, macro_f1
 from ale.types import Indices, Probs
@@ -33,7 +34,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Audited:
     """What the audit labels say and do: the student's accuracy on them, with its 95 % interval, and the
-    calibration on the test split when the temperature is fitted on them.
+    calibration on the test split when the temperature is fitted on them, too.
     """
 
     accuracy: float
@@ -108,7 +109,8 @@ def measure(
 
 def _audited(outcome: Outcome, truth: NDArray[np.int64], audit_truth: NDArray[np.int64]) -> Audited:
     right = Rate(int(np.sum(outcome.audit_logits.argmax(axis=1) == audit_truth)), len(audit_truth))
-    probs = softmax(outcome.test_logits, fit_temperature(outcome.audit_logits, audit_truth))
+    temperature = audit_temperature(outcome.audit_logits, audit_truth, outcome.temperature)
+    probs = softmax(outcome.test_logits, temperature)
     return Audited(right.share, *right.interval, ece(probs, truth), _luck(probs), reliability(probs, truth))
 
 

@@ -14,7 +14,7 @@ from ale.benchmark.points import Point, draw_audit
 from ale.benchmark.report import Report
 from ale.errors import ConfigurationError
 from ale.protocols import Teacher
-from ale.students import LinearStudent
+from ale.students import DEFAULT_STUDENT
 from ale.types import Embeddings
 
 BUDGETS = (10, 25, 50, 100, 200, 300, 500, 800, 1200)
@@ -46,7 +46,7 @@ class Plan:
     """
 
     strategies: tuple[str, ...] = ("random",)
-    students: tuple[str, ...] = (LinearStudent.kind,)
+    students: tuple[str, ...] = (DEFAULT_STUDENT,)
     budgets: tuple[int, ...] = BUDGETS
     seeds: int = SEEDS
     batch: int = 25

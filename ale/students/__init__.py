@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from ale.errors import UnknownName
 from ale.protocols import Student
+from ale.students.hybrid import HybridStudent
 from ale.students.linear import LinearStudent
 
 STUDENTS: dict[str, type[Student]] = {
+    HybridStudent.kind: HybridStudent,
     LinearStudent.kind: LinearStudent,
 }
+DEFAULT_STUDENT = HybridStudent.kind
 
 
 def resolve_student(name: str) -> type[Student]:
@@ -18,4 +21,4 @@ def resolve_student(name: str) -> type[Student]:
     return STUDENTS[name]
 
 
-__all__ = ["STUDENTS", "LinearStudent", "resolve_student"]
+__all__ = ["DEFAULT_STUDENT", "STUDENTS", "HybridStudent", "LinearStudent", "resolve_student"]

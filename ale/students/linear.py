@@ -45,6 +45,7 @@ class LinearStudent:
         self._weights = weights
         self._values: dict[str, Any] = dict(values or {})
         self._out_of_fold: NDArray[np.float64] | None = None
+        self._pool: Embeddings | None = None
 
     def fit(
         self,
@@ -70,14 +71,31 @@ class LinearStudent:
         folds = assign_folds(targets, groups, _fine_folds(len(targets), labels))
         self._out_of_fold = _out_of_fold(x, soft, row_weights, folds, [chosen])[0]
         self._weights = fit_softmax(x, soft, row_weights, l2=chosen.l2, prior=chosen.prior)
+        self._pool = pool
         self._values = {"l2": chosen.l2, "leans_on_teacher": chosen.prior is not None}
         return self
+
+    @classmethod
+    def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:
+        """See `ale.protocols.Student.of_teacher`: the prior."""
+        prior = _student_of_teacher(pool, teacher)
+        return None if prior is None else cls(prior, {"l2": PRIOR_L2, "leans_on_teacher": True})
 
     def out_of_fold_logits(self) -> NDArray[np.float64]:
         """See `ale.protocols.Student`; only a student that was fitted in this process has them."""
         if self._out_of_fold is None:
             raise NotEnoughLabels("not_fitted", "out-of-fold logits exist only right after fit")
         return self._out_of_fold
+
+    def pool_logits(self) -> NDArray[np.float64]:
+        """See `ale.protocols.Student`: it knows no more of its pool than of any text."""
+        if self._pool is None:
+            raise NotEnoughLabels("not_fitted", "logits of the pool exist only right after fit")
+        return self.logits(self._pool)
+
+    def committee(self) -> NDArray[np.float32] | None:
+        """None: one candidate wins, the others are forgotten."""
+        return None
 
     def logits(self, embeddings: Embeddings) -> NDArray[np.float64]:
         """Shape (rows, labels), before calibration."""
@@ -99,12 +117,6 @@ class LinearStudent:
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
         """The student that `state` described."""
         return cls(np.asarray(arrays["weights"], np.float32), values)
-
-
-def distilled(pool: Embeddings, teacher: Probs | None) -> LinearStudent | None:
-    """The student of the teacher alone, without any human label; None without an answer to learn from."""
-    prior = _student_of_teacher(pool, teacher)
-    return None if prior is None else LinearStudent(prior, {"l2": PRIOR_L2, "leans_on_teacher": True})
 
 
 def _student_of_teacher(pool: Embeddings, teacher: Probs | None) -> Weights | None:

@@ -36,6 +36,8 @@ class Findings:
     max_s: float | None
     not_in_force: int
     curve: list[Measured]
+    audit: dict[str, Any] | None = None
+    """What the blind random sample says, as the last learn run wrote it down."""
 
     @property
     def recall(self) -> float | None:
@@ -106,8 +108,9 @@ def summarise(
     """From what was recorded to the report's numbers.
 
     `suspects` are the tasks in the review tab,
-    `planted` all tasks with a wrong label, those of earlier sessions included.
+    `planted` all tasks with a wrong label that may come there, those of earlier sessions included.
     """
+    by_start = sorted(runs, key=lambda run: run.started_at)
     waits = [seconds_to_force(answer.created_at, runs, versions) for answer in answers]
     known = [wait for wait in waits if wait is not None]
     return Findings(
@@ -125,6 +128,9 @@ def summarise(
         max_s=round(max(known), 2) if known else None,
         not_in_force=len(waits) - len(known),
         curve=list(curve),
+        audit=next(
+            (run.counts["audit"] for run in reversed(by_start) if (run.counts or {}).get("audit")), None
+        ),
     )
 
 

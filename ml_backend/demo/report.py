@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from ale.audit.reserve import RESERVE, place
 from ale.errors import AleError
 from ml_backend.controls import find_control
 from ml_backend.demo import sample
@@ -19,6 +20,7 @@ from ml_backend.demo.steps import Steps
 from ml_backend.demo.yardstick import Measured, Yardstick
 from ml_backend.instructions import plain_text
 from ml_backend.review_flags import STATUS
+from ml_backend.screens import audit_line
 from ml_backend.store import mirror, versions
 from ml_backend.store.schema import Run, Version
 
@@ -94,6 +96,7 @@ def _summarise(
     demo: RunningDemo, annotator: Annotator, answers: Sequence[Answer], yardstick: Yardstick
 ) -> Findings:
     tasks = {int(task["id"]): task["data"] for task in demo.client.tasks(demo.project.project_id)}
+    audited = _audited(demo, sorted(tasks))
     suspects = {task_id for task_id, data in tasks.items() if data.get(STATUS) == "suspect"}
     meant = {message.text: message.label for message in sample.pool()}
     wrong = {
@@ -101,6 +104,7 @@ def _summarise(
         for row in mirror.all_annotations(demo.services.db, demo.project.key)
         if row.label is not None
         and row.task_id in tasks
+        and row.task_id not in audited
         and row.label != meant.get(tasks[row.task_id][sample.FIELD])
     }
     version = str(demo.client.project(demo.project.project_id)["model_version"] or "")
@@ -111,6 +115,14 @@ def _summarise(
     )
 
 
+def _audited(demo: RunningDemo, task_ids: list[int]) -> set[int]:
+    """Tasks whose label measures: a mistake there is an error that the audit sees, and nothing to review."""
+    if not demo.services.settings.audit_share:
+        return set()
+    places = place(demo.project.key, task_ids)
+    return {task_id for task_id, at in zip(task_ids, places, strict=True) if at < RESERVE}
+
+
 def _report(found: Findings, plan: AutoPlan, steps: Steps) -> int:
     table = Table(title="What came of it", show_header=False)
     for name, value in (
@@ -118,6 +130,7 @@ def _report(found: Findings, plan: AutoPlan, steps: Steps) -> int:
         ("retrains", str(found.retrains)),
         ("student, held out", _percent(found.student_accuracy)),
         ("teacher, held out", _percent(found.teacher_accuracy)),
+        ("audit (its own errors included)", audit_line(found.audit) if found.audit else "none"),
         ("labels given wrong on purpose", str(found.planted)),
         ("flagged in the review tab", f"{found.flagged}, {found.planted_found} of them given wrong"),
         ("review recall, precision", f"{_percent(found.recall)}, {_percent(found.precision)}"),

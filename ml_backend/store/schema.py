@@ -9,6 +9,7 @@ from sqlalchemy import Double, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ml_backend.store.columns import Base
+from ml_backend.store.schema_audit import FinishLook, PastModel
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
     Batch,
@@ -26,6 +27,8 @@ __all__ = [
     "Base",
     "Batch",
     "FewShots",
+    "FinishLook",
+    "PastModel",
     "Project",
     "PromptPatch",
     "Reply",
@@ -74,6 +77,8 @@ class Project(Base):
     teacher_beaten: Mapped[str] = mapped_column(Text, default="", server_default="")
     """Why paid teachers are asked no more although they could be: the figures; empty while they are worth it."""
     full_publish_at: Mapped[datetime | None]
+    audit_since: Mapped[datetime | None]
+    """When the audit reserve came into force; labels that were given earlier train. None = no audit."""
     webhook_id: Mapped[int | None]
     backend_id: Mapped[int | None]
     review_view_id: Mapped[int | None]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from ale.teachers.llm.prompt import load_prompt
 from ale.teachers.llm.teacher import prompt_fingerprint
 from ml_backend.picking import worth_asking
-from ml_backend.shots import is_gold, labelled_texts
+from ml_backend.shots import audit_texts, gold_texts
 from ml_backend.store import replies
 from ml_backend.teach import Teaching
 from ml_backend.teachers import NamedTeacher, llm_options
@@ -34,8 +34,8 @@ def outdated(teaching: Teaching, teacher: NamedTeacher, among: Collection[str] |
     """
     today = fingerprint_now(teaching, teacher)
     dataset = teaching.dataset()
-    gold = [h.text_hash for h in labelled_texts(dataset) if is_gold(teaching.project.key, h.text_hash)]
-    useful = worth_asking(dataset.tasks, (), gold, None, student=False)
+    gold, blind = gold_texts(teaching.project.key, dataset), audit_texts(dataset)
+    useful = worth_asking(dataset.tasks, (), gold, None, student=False, blind=blind)
     question = replies.question_of(teaching.space)
     prompts = {row.text_hash: row.prompt for row in replies.rows(teaching.db, teacher.name, question, useful)}
     wanted = set(useful) if among is None else set(useful) & set(among)

@@ -40,6 +40,7 @@ def test_the_sample_project_reads_well(pages: LabelStudioPages, new_loop: NewLoo
     pool = [Message(message.text, message.label) for message in sample.pool()[LABELLED:]]
     loop = new_loop(pool, values.pop("label_config"), **{k: v for k, v in values.items() if k != "title"})
     loop.start()
+    loop.pass_audit()
 
     pages.open_project(loop.project_id)
     expect(pages.page.get_by_text("Default").first).to_be_visible()

@@ -19,6 +19,7 @@ def test_a_page_opened_two_versions_ago_is_saved_with_its_suggestion(
     """
     loop = new_loop(messages(30))
     loop.start()
+    loop.pass_audit()
     opened = loop.version
     shown = loop.predictions(opened)
     pages.label_all(loop.project_id)
@@ -29,7 +30,7 @@ def test_a_page_opened_two_versions_ago_is_saved_with_its_suggestion(
     pages.expect_chosen(suggested)
 
     seen = [opened]
-    others = sorted(loop.truth.keys() - {task_id}, reverse=True)
+    others = [other for other in reversed(loop.free) if other != task_id]
     for start in (0, 6):
         for other in others[start : start + 6]:
             loop.annotate(other)

@@ -15,6 +15,7 @@ from typing import Self
 import httpx
 import pytest
 
+from ale.audit.reserve import RESERVE
 from ml_backend.controls import find_control
 from ml_backend.demo import sample
 from ml_backend.demo.annotator import Annotator, Answer, AutoPlan
@@ -61,9 +62,9 @@ def test_the_sample_project_is_there_and_pre_annotated(stack: Stack, story: Stor
     theirs = client.project(story.project_id)
     rows = [p for p in client.predictions(story.project_id) if p["model_version"] == theirs["model_version"]]
     assert len({row["task"] for row in rows}) == len(rows) == len(sample.pool())
-    assert all(row["result"] and 0 <= row["score"] <= 1 for row in rows), (
-        "Postgres would serve NULL scores last"
-    )
+    assert all(0 <= row["score"] <= 1 for row in rows), "Postgres would serve NULL scores last"
+    silent = sum(not row["result"] for row in rows) / len(rows)
+    assert abs(silent - RESERVE) < 0.1, "the audit reserve, and nothing else"
 
 
 def test_the_doctor_finds_nothing(stack: Stack) -> None:

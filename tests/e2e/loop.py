@@ -24,6 +24,7 @@ import pytest
 import redis
 from sqlalchemy import create_engine
 
+from ale.audit.reserve import RESERVE, place
 from ml_backend.connect import Connected, connect_project, disconnect_project
 from ml_backend.controls import Control, find_control
 from ml_backend.identity import ProjectKey
@@ -300,6 +301,18 @@ class Loop:
         self.truth |= {task_id: m.label for task_id, m in zip(ids, pool, strict=True)}
         return ids
 
+    def add_chosen(self, message: Callable[[], Message]) -> int:
+        """Import messages until one may be chosen, suggested and doubted: one that is no audit; its task."""
+        while True:
+            (task_id,) = self.add([message()])
+            if task_id not in self.reserve:
+                return task_id
+
+    def pass_audit(self) -> None:
+        """Label the first audit task, so that those that are shown next come with a suggestion."""
+        self.annotate(next(task_id for task_id in self.order() if task_id in self.reserve))
+        self.learn()
+
     def add_labelled(self, pool: Sequence[Message]) -> list[int]:
         """Import messages together with the annotations that say their label."""
         tasks = [
@@ -372,6 +385,25 @@ class Loop:
         found = {t.task_id: beliefs.find(t.text_hash or "") for t in self.tasks if not t.is_labeled}
         scores = {task_id: belief.score for task_id, belief in found.items() if belief is not None}
         return sorted(scores, key=lambda task_id: (scores[task_id], task_id))
+
+    @property
+    def reserve(self) -> list[int]:
+        """Tasks of the audit reserve by their ids alone, in the order in which they are shown."""
+        ids = sorted(self.truth)
+        places = dict(zip(ids, place(self.key, ids), strict=True))
+        return sorted((i for i in ids if places[i] < RESERVE), key=lambda i: places[i])
+
+    @property
+    def free(self) -> list[int]:
+        """The other tasks, which may be chosen, suggested and learnt from, by their ids."""
+        return sorted(self.truth.keys() - set(self.reserve))
+
+    def suggested(self, version: str | None = None) -> dict[int, str | None]:
+        """The label that a version suggests, by task; fails when a task of the reserve is suggested any."""
+        found = {task_id: chosen(row["result"]) for task_id, row in self.predictions(version).items()}
+        told = {task_id for task_id in self.reserve if found.pop(task_id, None) is not None}
+        assert not told, f"tasks {told} are audits"
+        return found
 
     # -- what ALE knows ------------------------------------------------------------------------------
 

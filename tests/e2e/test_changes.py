@@ -29,7 +29,7 @@ def test_the_training_set_follows_every_change(new_loop: NewLoop) -> None:
     """A changed label, a deleted annotation, a deleted task (also by a Data Manager action), a skip: after each
     one the next run learns from exactly what is there.
     """
-    loop = new_loop(messages(9))
+    loop = new_loop(messages(24))
     ids = loop.add_labelled(messages(12))
     truth = {task_id: loop.truth[task_id] for task_id in ids}
     loop.start()
@@ -92,11 +92,12 @@ def test_annotations_made_from_predictions_are_not_learnt_from(new_loop: NewLoop
     loop.add_labelled(messages(6))
     loop.start()
     bulk = loop.order()[:4]
+    assert len(set(bulk) - set(loop.reserve)) > 1
     loop.action("predictions_to_annotations", bulk)
     run = loop.learn()
     assert run.n_labels == 6
     assert run.counts["excluded"] == {"made_from_predictions": 4}
-    saved = loop.annotations(bulk[0])[0]
+    saved = loop.annotations(next(task_id for task_id in bulk if task_id in loop.free))[0]
     loop.update(saved["id"], chosen(saved["result"]) or "")
     run = loop.learn()
     assert run.n_labels == 7
@@ -137,10 +138,13 @@ def test_one_class_only_has_a_reason_and_annotators_keep_working(new_loop: NewLo
     assert loop.versions[0].kind == "teacher"
     assert run.reason == "need_two_classes"
     for label in (LOGIN, DELIVERY):
-        task = loop.next_task()
-        assert task is not None
-        loop.annotate(int(task["id"]), label)
-        loop.learn()
+        while True:
+            task = loop.next_task()
+            assert task is not None
+            loop.annotate(int(task["id"]), label)
+            loop.learn()
+            if int(task["id"]) in loop.free:  # an audit trains nothing
+                break
     assert loop.versions[0].kind == "student"
 
 
@@ -158,8 +162,7 @@ def test_empty_and_foreign_results_are_counted_not_learnt(new_loop: NewLoop) -> 
     run = loop.start()
     assert run.counts["excluded"] == {"empty": 2, "label_not_in_config": 1}
     assert run.n_labels == 2
-    rows = loop.predictions()
-    assert {chosen(row["result"]) for row in rows.values()} <= set(LABELS)
+    assert set(loop.suggested().values()) <= set(LABELS)
 
 
 def test_a_deleted_project_is_gone_quietly(new_loop: NewLoop) -> None:
@@ -180,21 +183,22 @@ def test_a_deleted_project_is_gone_quietly(new_loop: NewLoop) -> None:
 
 def test_two_projects_at_once_never_mix(new_loop: NewLoop) -> None:
     """The same texts under two configs: each project has its own labels, version, student and suggestions."""
-    pool = messages(12)
+    pool = messages(24)
     upper = tuple(label.upper() for label in LABELS)
     one, two = new_loop(pool), new_loop(pool, config(upper))
     one.connect()
     two.connect()
-    for task_id, other_id in list(zip(sorted(one.truth), sorted(two.truth), strict=True))[:5]:
+    # No audits: an audit label at the end of the order makes no new version, and so no snapshot.
+    for task_id, other_id in zip(one.free[:5], two.free[:5], strict=True):
         one.annotate(task_id)
-        two.annotate(other_id, one.truth[task_id].upper())
-    one.annotate(max(one.truth))
+        two.annotate(other_id, two.truth[other_id].upper())
+    one.annotate(max(one.free))
     one.learn()
     two.learn()
     for loop, labels, n in ((one, set(LABELS), 6), (two, set(upper), 5)):
         rows = loop.predictions()
         assert rows
-        assert {chosen(row["result"]) for row in rows.values()} <= labels
+        assert set(loop.suggested().values()) <= labels
         assert rows.keys() <= loop.truth.keys()
         assert set(learnt(loop).values()) <= labels
         assert len(learnt(loop)) == n

@@ -26,8 +26,7 @@ def plant(new_loop: NewLoop) -> tuple[Loop, int, int]:
     loop = new_loop(messages(6))
     loop.add_labelled(messages(45))
     loop.start()
-    (parcel,) = messages(1)
-    (task_id,) = loop.add([parcel])
+    task_id = loop.add_chosen(lambda: messages(1)[0])
     assert loop.truth[task_id] == DELIVERY
     annotation = loop.annotate(task_id, PRAISE)
     loop.learn()

@@ -21,7 +21,7 @@ from ml_backend.lock import single_flight
 from ml_backend.queues import LEARN, queue
 from ml_backend.runs import recorded
 from ml_backend.store import projects
-from tests.e2e.loop import PATIENCE_S, Loop, NewLoop, chosen, config, wait_until
+from tests.e2e.loop import PATIENCE_S, Loop, NewLoop, config, wait_until
 from tests.e2e.messages import LOGIN, PRAISE, messages
 
 pytestmark = pytest.mark.e2e
@@ -73,7 +73,7 @@ def test_an_older_run_discards_itself(new_loop: NewLoop) -> None:
     newer: list[str] = []
     with single_flight(loop.ale.redis, loop.key) as mine:
         assert mine
-        loop.annotate(min(loop.truth))
+        loop.annotate(loop.free[0])
         assert learn_here(loop, lambda: newer.append(learn_here(loop))) == "superseded"
         assert newer == ["published"]
         in_force = loop.version
@@ -130,7 +130,7 @@ def test_a_config_changed_while_training_is_not_published_against(new_loop: NewL
         assert loop.theirs["model_version"] == before
     loop.learn()
     assert loop.version != before
-    assert {chosen(row["result"]) for row in loop.predictions().values()} <= set(renamed)
+    assert set(loop.suggested().values()) <= set(renamed)
 
 
 def test_a_burst_of_webhooks_becomes_few_runs_and_the_last_label_counts(new_loop: NewLoop) -> None:

@@ -21,7 +21,7 @@ from ml_backend.ports import free_port
 from ml_backend.store import projects, replies
 from ml_backend.wiring import Services
 from tests.conftest import wait_until
-from tests.integration.web import CONFIG, CREATED, CREATED_AT, UID
+from tests.integration.web import CONFIG, CREATED, CREATED_AT, UID, task_ids
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("label_studio_ml") is None,
@@ -105,7 +105,8 @@ def test_the_wire_contract(stock_server: tuple[httpx.Client, Services, bool], tm
     assert client.post("/setup", json=setup).json() == {"model_version": "INITIAL"}
 
     def predict(texts: list[Any]) -> list[Any]:
-        tasks = [{"id": i, "project": 1, "data": {"text": text}} for i, text in enumerate(texts)]
+        ids = task_ids(str(KEY), len(texts))
+        tasks = [{"id": i, "project": 1, "data": {"text": t}} for i, t in zip(ids, texts, strict=True)]
         body = {"project": UID, "label_config": CONFIG, "tasks": tasks, "params": {"context": None}}
         answer = client.post("/predict", json=body)
         assert answer.status_code == 200, (tmp_path / "server.log").read_text()

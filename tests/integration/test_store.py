@@ -11,10 +11,11 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
+from ale.audit.finish import Look
 from ale.errors import Superseded
 from ale.text import storable
 from ale.types import Answer, LabelSpace, Usage
-from ml_backend.store import batches, consents, mirror, projects, replies, tallies, versions
+from ml_backend.store import batches, consents, looks, mirror, projects, replies, tallies, versions
 from ml_backend.store.database import Database
 from ml_backend.store.mirror import TaskSeen
 from ml_backend.store.schema import Annotation, Batch, Project, Run, Task, Version
@@ -129,6 +130,19 @@ def test_a_run_that_was_killed_is_closed_by_the_next(db: Database) -> None:
     newest, oldest = versions.runs(db, KEY)
     assert (newest.run_id, newest.outcome, newest.counts) == (lives, "published", {"labels": 3})
     assert (oldest.run_id, oldest.outcome, oldest.reason) == (killed, "failed", versions.KILLED)
+
+
+def test_looks_are_kept_for_each_promise(db: Database) -> None:
+    """The same look is one look, also when several processes make it; looks of another promise are others."""
+    first, second = Look(100, "model 1"), Look(150, "model 2")
+    looks.keep(db, KEY, 0.02, 0.95, second, "ale-2")
+    looks.keep(db, KEY, 0.02, 0.95, first, "ale-1")
+    looks.keep(db, KEY, 0.02, 0.95, first, "ale-3")
+    at_once(lambda _: looks.keep(db, KEY, 0.05, 0.95, first, "ale-1"))
+    assert looks.made(db, KEY, 0.02, 0.95) == [first, second]
+    assert looks.made(db, KEY, 0.05, 0.95) == [first]
+    assert looks.made(db, KEY, 0.02, 0.99) == []
+    assert looks.promises(db, KEY) == [(0.02, 0.95, 2), (0.05, 0.95, 1)]
 
 
 def test_a_question_is_remembered_once(db: Database) -> None:

@@ -56,7 +56,7 @@ def shots_of(settings: Settings, db: Database) -> ShotSet:
 
 def dataset(db: Database) -> Dataset:
     """What people have said."""
-    return build_dataset(mirror.all_tasks(db, KEY), mirror.all_annotations(db, KEY), SPACE)
+    return build_dataset(mirror.all_tasks(db, KEY), mirror.all_annotations(db, KEY), SPACE, None)
 
 
 def shown(n: int) -> list[int]:

@@ -27,6 +27,9 @@ from ml_backend.store.migrations.__main__ import draft
 from ml_backend.store.schema import Base, Project, Reply, Task
 from ml_backend.store.upgrade import HEAD, REVISIONS
 
+NEXT = f"{int(HEAD) + 1:04}"
+"""The revision after the last."""
+
 ROWS = (
     "INSERT INTO schema_number VALUES (1, 7)",
     """INSERT INTO projects ("key", server, project_id, created_at, status, title, paid_teacher, label_config,
@@ -99,7 +102,8 @@ def test_a_database_of_the_last_number_is_taken_over_with_all_rows(old: Engine, 
     after = written(old)
     assert after.pop("alembic_version") == [(HEAD,)]
     assert before.pop("schema_number") == [(1, 7)]
-    assert after == before
+    before["projects"] = [(*row, None) for row in before["projects"]]  # type: ignore[misc]
+    assert after == before | {"finish_looks": [], "past_models": []}
     assert differences(old) == []
     with db.session() as session:
         (reply,) = session.query(Reply).all()
@@ -237,10 +241,10 @@ def next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copied = tmp_path / "migrations"
     shutil.copytree(upgrade.MIGRATIONS, copied)
     monkeypatch.setattr(upgrade, "MIGRATIONS", copied)
-    monkeypatch.setattr(upgrade, "REVISIONS", (*REVISIONS, "0003"))
+    monkeypatch.setattr(upgrade, "REVISIONS", (*REVISIONS, NEXT))
     path = draft("Longer titles")
     step = path.read_text()
-    assert path.name == "0003_longer_titles.py"
+    assert path.name == f"{NEXT}_longer_titles.py"
     assert "\n    pass\n" in step, "the models have what the last revision has not"
     change = """
     with op.batch_alter_table("projects") as table:
@@ -252,7 +256,7 @@ def next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_step_that_builds_a_table_anew_keeps_what_refers_to_it(old: Engine, next_step: Path) -> None:
     """SQLite would delete a project's tasks together with the old table of projects."""
-    upgrade.upgrade(old, to="0003")
+    upgrade.upgrade(old, to=NEXT)
     with Session(old) as session:
         assert session.scalars(select(Task.text)).all() == ["a text"]
     (title,) = (column for column in inspect(old).get_columns("projects") if column["name"] == "title")
@@ -264,7 +268,7 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(old: Engine, next_step:
     before = written(old)
     next_step.write_text(next_step.read_text() + '    op.drop_table("no_such_table")\n')
     with pytest.raises(SQLAlchemyError, match="no_such_table"):
-        upgrade.upgrade(old, to="0003")
+        upgrade.upgrade(old, to=NEXT)
     assert written(old) == before
 
 

@@ -23,9 +23,10 @@ from ale.io.checkpoints import save_checkpoint
 from ale.text import text_hash
 from ml_backend.controls import find_control
 from ml_backend.identity import ProjectKey
+from ml_backend.screens import audit_line, stop_line
 from ml_backend.settings import Settings
-from ml_backend.store import projects, replies
-from ml_backend.store.schema import Version
+from ml_backend.store import projects, replies, versions
+from ml_backend.store.schema import Run, Version
 from tests.conftest import make_settings
 from tests.integration.web import CONFIG, UID, Web, running
 
@@ -131,6 +132,46 @@ def test_predict_from_the_version_in_force(web: Web) -> None:
     counts = web.services.marks.counts()
     assert counts["predict:answered"] == 2
     assert counts["predict:not_embedded"] == counts["predict:no_text"] == 1
+
+
+def test_a_labelled_text_is_answered_too(web: Web) -> None:
+    """The version has no place for it, but a belief: quick view asks for it when the task has no prediction."""
+    web.setup()
+    publish(web, "ale-3", {"done": ([0.8, 0.2], float("nan"))})
+    (slot,) = web.predict(["done"])
+    assert slot["result"][0]["value"] == {"choices": ["A"]}
+    assert slot["score"] == pytest.approx(0.05 + 0.95 * 0.8)
+
+
+def test_a_task_of_the_audit_reserve_is_shown_nothing(web: Web) -> None:
+    """Decided by the task, not by its text: whoever has the same text elsewhere gets his suggestion."""
+    web.setup()
+    publish(web, "ale-3", {"first": ([0.9, 0.1], 0.9)})
+    question = replies.question_of(find_control(CONFIG).label_space)
+    replies.save(
+        web.services.db, "zero-shot", question, {text_hash("stored"): np.array([0.2, 0.8], np.float32)}
+    )
+    web.services.marks.forget(str(key_of(web)))
+    blind, free = web.ids(2, reserved=True), web.ids(2)
+    texts = ["first", "stored"]
+    tasks = [{"id": i, "data": {"text": text}} for i, text in zip([*blind, *free], texts * 2, strict=True)]
+    slots = web.predict_tasks(tasks)
+    assert slots[:2] == [[], []]
+    assert [slot["result"][0]["value"]["choices"] for slot in slots[2:]] == [["A"], ["B"]]
+    assert web.services.marks.counts()["predict:audit"] == 1
+    assert marked(web), "the one that the version has not seen still needs its place"
+    web.services.marks.forget(str(key_of(web)))
+    assert web.predict_tasks(tasks[:1]) == [[]]
+    assert not marked(web)
+
+
+def test_without_an_audit_every_task_is_shown_a_suggestion(tmp_path: Path, clean_redis: str) -> None:
+    """ALE_AUDIT_SHARE=0."""
+    with running(make_settings(tmp_path, clean_redis, audit_share=0)) as web:
+        web.setup()
+        publish(web, "ale-3", {"first": ([0.9, 0.1], 0.9)})
+        tasks = [{"id": i, "data": {"text": "first"}} for i in web.ids(3, reserved=True)]
+        assert all(slot["result"] for slot in web.predict_tasks(tasks))
 
 
 def test_unknown_texts_mark_the_project_once_per_request(web: Web) -> None:
@@ -323,6 +364,49 @@ def test_metrics(web: Web) -> None:
         assert samples["ale_redis_up",] == 1
         assert samples["ale_events_total", "answered", "predict"] == 1
         assert samples["ale_project_rows_in_force", str(key_of(web))] == 9
+
+
+def test_the_audit_is_told(web: Web) -> None:
+    """What the newest learn run found, on the status page and for Prometheus; who was asked nothing is left out."""
+    web.setup()
+    publish(web, "ale-3", {})
+    key = str(key_of(web))
+    assert web.get("/status").json()["projects"][0]["audit"] is None
+    right = {"hits": 30, "of": 34, "low": 0.73, "high": 0.95}
+    found = {
+        "labels": 34,
+        "skipped": 2,
+        "waiting": 1,
+        "reserve": 412,
+        "student": right,
+        "ece": 0.05,
+        "teachers": {"gpt": {"hits": 31, "of": 33, "low": 0.8, "high": 0.98}},
+    }
+    projects.change(web.services.db, key, audit_since=datetime.now(UTC))
+    stop = {"stop": False, "reason": "the models still change", "kappa": 0.9, "gain": None}
+    assert web.get("/status").json()["projects"][0]["stop"] is None
+    for counts in ({"audit": found, "stop": stop}, {"filled": 3}):
+        run = Run(project=key, fence=1, started_at=datetime.now(UTC))
+        run_id = versions.start_run(web.services.db, run)
+        versions.end_run(web.services.db, run_id, outcome="published", counts=counts)
+    [entry] = web.get("/status").json()["projects"]
+    assert entry["audit"] == found
+    assert entry["stop"] == stop
+    assert stop_line(entry["audit"], entry["stop"]) == (
+        "Accuracy 88% (73-95%, 34 audits). Stop: not yet, because the models still change."
+    )
+    assert audit_line(entry["audit"]) == (
+        "34 of 412 tasks so far, 2 skipped, 1 wait for those before them, student 88% of 34 (73-95%), "
+        "gpt 94% of 33 (80-98%)"
+    )
+    samples = {
+        (s.name, *sorted(s.labels.values())): s.value
+        for family in text_string_to_metric_families(web.get("/metrics").text)
+        for s in family.samples
+    }
+    assert samples["ale_audit_tasks", key, "labels"] == 34
+    assert samples["ale_audit_accuracy", key, "low", "student"] == 0.73
+    assert samples["ale_audit_accuracy", key, "gpt", "share"] == 31 / 33
 
 
 # -- passwords ---------------------------------------------------------------------------------------------

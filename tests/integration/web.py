@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import numpy as np
 from flask import Flask
 from werkzeug.serving import make_server
 
+from ale.audit.reserve import RESERVE, place
 from ml_backend.app import create_app
+from ml_backend.identity import ProjectKey
 from ml_backend.settings import Settings
 from ml_backend.wiring import Services
 
@@ -22,6 +25,12 @@ UID = f"1.{CREATED}"
 CREATED_AT = "2026-11-21T09:32:07.123456Z"
 CONFIG = """<View><Text name="text" value="$text"/>
 <Choices name="label" toName="text" choice="single" required="true"><Choice value="A"/><Choice value="B"/></Choices></View>"""
+
+
+def task_ids(project: str, n: int, *, reserved: bool = False) -> list[int]:
+    """The first ids of tasks that are in the project's audit reserve, or are not."""
+    places = place(project, range(8 * n + 80))
+    return [int(i) for i in np.flatnonzero((places < RESERVE) == reserved)[:n]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,26 @@ class Web:
     def predict(
         self, texts: list[Any], uid: str = UID, config: str | None = CONFIG, **more: Any
     ) -> list[Any]:
-        """Slots for tasks with these texts."""
-        tasks = [{"id": i, "data": {"text": text}} for i, text in enumerate(texts)]
+        """Slots for tasks with these texts, none of them in the audit reserve."""
+        tasks = [
+            {"id": i, "data": {"text": text}}
+            for i, text in zip(self.ids(len(texts), uid), texts, strict=True)
+        ]
+        return self.predict_tasks(tasks, uid, config, **more)
+
+    def ids(self, n: int, uid: str = UID, *, reserved: bool = False) -> list[int]:
+        """The first ids of tasks that are in the project's audit reserve, or are not."""
+        key = ProjectKey.from_uid(self.services.settings.label_studio_url, uid)
+        return task_ids(str(key), n, reserved=reserved)
+
+    def predict_tasks(
+        self, tasks: list[Any], uid: str = UID, config: str | None = CONFIG, **more: Any
+    ) -> list[Any]:
+        """Slots for these tasks."""
         answer = self.post("/predict", {"tasks": tasks, "project": uid, "label_config": config}, **more)
         assert answer.status_code == 200, answer.text
         results: list[Any] = answer.json()["results"]
-        assert len(results) == len(texts)
+        assert len(results) == len(tasks)
         return results
 
 

@@ -20,9 +20,10 @@ from ale.benchmark.run import Plan, run_benchmark
 from ale.benchmark.screen import show
 from ale.benchmark.summary import times_as_many
 from ale.errors import ConfigurationError
+from ale.students import DEFAULT_STUDENT
 from ale.types import Embeddings
 
-PLAN = Plan(("margin", "random"), ("linear",), (5, 20), seeds=2, batch=10)
+PLAN = Plan(("margin", "random"), (DEFAULT_STUDENT,), (5, 20), seeds=2, batch=10)
 
 
 class BagOfWords:

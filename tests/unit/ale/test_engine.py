@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ale.engine import LearnInput, learn
 from ale.evidence import Evidence
+from ale.metrics import ece
 from ale.predictor import Predictor
 from ale.ranking import QUEUE_BELOW
 from ale.review import find_label_issues, slip_chance
@@ -102,6 +103,117 @@ def test_a_predictor_survives_its_state() -> None:
     again = Predictor.from_state(*learned.predictor.state())
     assert np.array_equal(again.predict_proba(raw), learned.predictor.predict_proba(raw))
     assert np.allclose(again.predict_proba(raw), learned.probs, atol=1e-6)
+
+
+def audit_of(rows: slice, n: int, labelled: int = 30, **changes: object) -> LearnInput:
+    """The same run with a reserve, the first `n` of which are audited."""
+    truth = blobs()[1]
+    reserve = np.arange(300, dtype=np.int64)[rows]
+    return given(
+        labelled,
+        audited=reserve[:n],
+        audit_targets=truth[reserve[:n]],
+        audit_order=reserve[n:],
+        audit_share=0.1,
+        **changes,
+    )
+
+
+def test_audit_rows_are_mixed_in_and_never_chosen() -> None:
+    """They wait in their own order, with a place all over the order; those that are audited are gone."""
+    plain, learned = learn(given(batch=40)), learn(audit_of(slice(250, 300), 10, batch=40))
+    order, audit = learned.ranking.order.tolist(), learned.ranking.audit.tolist()
+    assert audit == list(range(260, 300))
+    assert [row for row in order if row in audit] == audit
+    assert sorted(order) == [*range(30, 250), *range(260, 300)]
+    assert [row for row in plain.ranking.order if row < 250][:5] == [row for row in order if row < 250][:5]
+    assert np.all(np.diff(learned.scores[order]) > 0)
+    assert 3 <= sum(row in audit for row in order[: learned.ranking.queue]) <= 6
+
+
+def test_audit_labels_train_nothing() -> None:
+    """The student is bit for bit the one that never heard of them but for its temperature; what they say is told."""
+    truth = blobs()[1]
+    plain, learned = learn(given()), learn(audit_of(slice(250, 300), 40, audit_skipped=2))
+    assert plain.student is not None
+    assert learned.student is not None
+    for name, array in plain.student.state()[0].items():
+        assert np.array_equal(array, learned.student.state()[0][name])
+    right = int((learned.probs[250:290].argmax(1) == truth[250:290]).sum())
+    assert (learned.audit.n, learned.audit.skipped, learned.audit.student.hits) == (40, 2, right)
+    assert learned.audit.student.of == 40
+    assert learned.metrics["audit_accuracy"] == right / 40
+    assert learned.metrics["n_labels"] == 30
+
+
+def test_audit_labels_set_the_temperature() -> None:
+    """They are random, so they are calibrated by: here the labelled rows are easier than the pool."""
+    raw, truth, space = blobs(rows=600, spread=1.6)
+    centres = np.stack([raw[truth == label].mean(0) for label in range(3)])
+    far = np.linalg.norm(raw - centres[truth], axis=1)
+    rows = np.argsort(far)[:40]
+    reserve = np.setdiff1d(np.arange(600), rows)[:120]
+    start = LearnInput(raw, rows, truth[rows], space, STRATEGIES["margin"], LinearStudent)
+    audited = dataclasses.replace(start, audited=reserve, audit_targets=truth[reserve])
+    plain, honest = learn(start), learn(audited)
+    assert honest.temperature > plain.temperature
+    rest = np.setdiff1d(np.arange(600), np.concatenate([rows, reserve]))
+    assert ece(honest.probs[rest], truth[rest]) < ece(plain.probs[rest], truth[rest])
+    assert honest.audit.ece == pytest.approx(ece(honest.probs[rest], truth[rest]), abs=0.08)
+
+
+def test_audit_labels_have_no_say_in_what_is_asked_next() -> None:
+    """Under right and under wrong ones order, scores and unaided beliefs are the same; the published ones are not."""
+    start = audit_of(slice(250, 300), 40)
+    other = dataclasses.replace(start, audit_targets=(start.audit_targets + 1) % 3)
+    right, wrong = learn(start), learn(other)
+    assert right.temperature < wrong.temperature
+    assert not np.allclose(right.probs, wrong.probs)
+    assert np.array_equal(right.ranking.order, wrong.ranking.order)
+    assert np.array_equal(right.scores, wrong.scores, equal_nan=True)
+    assert right.unaided is not None
+    assert wrong.unaided is not None
+    assert np.array_equal(right.unaided, wrong.unaided)
+
+
+def test_unaided_beliefs_do_not_know_the_labels_that_were_learnt() -> None:
+    """A label that contradicts its neighbours is not repeated there; rows without a label are as the student says."""
+    raw, truth, space = blobs()
+    rows = np.arange(30, dtype=np.int64)
+    targets = truth[rows].copy()
+    targets[7] = (targets[7] + 1) % 3
+    learned = learn(LearnInput(raw, rows, targets, space, STRATEGIES["margin"], LinearStudent))
+    assert learned.unaided is not None
+    assert learned.held_out is not None
+    assert np.array_equal(learned.unaided[:30], learned.held_out)
+    assert learned.unaided[7].argmax() == truth[7]
+    assert np.array_equal(learned.unaided[30:].argmax(axis=1), learned.probs[30:].argmax(axis=1))
+
+
+def test_the_teacher_is_audited_too() -> None:
+    """Right answers of those that it gave; before there is a student it is all there is."""
+    truth, space = blobs()[1], blobs()[2]
+    teacher = noisy_teacher(truth, len(space))
+    found = learn(audit_of(slice(250, 300), 40, labelled=0, teacher=teacher)).audit
+    assert found.student.of == 0
+    assert np.isnan(found.ece)
+    answered = ~np.isnan(teacher[250:290]).any(axis=1)
+    assert found.teacher.of == answered.sum() == 36
+    assert found.teacher.hits == (teacher[250:290].argmax(1) == truth[250:290])[answered].sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"audited": np.array([3]), "audit_targets": np.array([0])}, "learnt from"),
+        ({"audited": np.array([250])}, "audit targets"),
+        ({"audit_order": np.array([250]), "candidates": np.ones(300, bool)}, "candidate"),
+    ],
+)
+def test_an_audit_that_is_none_is_refused(changes: dict[str, object], says: str) -> None:
+    """A label that trains can not measure, and a task is in one stream."""
+    with pytest.raises(ValueError, match=says):
+        given(30, **changes)
 
 
 def test_teacher_helps_with_few_labels() -> None:

@@ -38,7 +38,7 @@ def dataset(truth: Mapping[int, str], size: int) -> Dataset:
         )
         for i, label in truth.items()
     ]  # fmt: skip
-    return build_dataset(tasks, annotations, SPACE)
+    return build_dataset(tasks, annotations, SPACE, None)
 
 
 def say(db: Database, teacher: NamedTeacher, words: Mapping[int, str], sure: float = 0.9) -> None:

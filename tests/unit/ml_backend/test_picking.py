@@ -51,6 +51,14 @@ def test_answered_and_labelled_texts_are_not_asked() -> None:
     assert words(worth_asking(tasks, {name("c")}, (), None, student=False), "abc") == "a"
 
 
+def test_audited_texts_are_asked_about_like_open_ones() -> None:
+    """Labelled or not: where the student is unsure, and not where it is sure."""
+    beliefs = published({"a": (0.5, 0.6), "b": (0.5, 0.99), "c": (0.5, 0.7)})
+    tasks = [task("a", is_labeled=True), task("b", is_labeled=True), task("c", is_labeled=True)]
+    blind = {name("a"), name("b")}
+    assert words(worth_asking(tasks, (), (), beliefs, student=True, blind=blind), "abc") == "a"
+
+
 def test_gold_texts_are_mixed_in_and_capped() -> None:
     """After each four open texts one gold text, at most so many as trust needs, counting those asked before."""
     tasks = [task(w, is_labeled=w in "xyz") for w in "abcdefxyz"]

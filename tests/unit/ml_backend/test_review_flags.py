@@ -61,7 +61,7 @@ class Mirror:
         """What a learn run that doubts these labels does; the flag afterwards."""
         tasks, annotations = mirror.all_tasks(self.db, str(KEY)), mirror.all_annotations(self.db, str(KEY))
         decide(self.db, str(KEY), tasks, annotations)
-        update_flags(self.db, str(KEY), build_dataset(tasks, annotations, LABELS), issues, LABELS)
+        update_flags(self.db, str(KEY), build_dataset(tasks, annotations, LABELS, None), issues, LABELS)
         return self.flag
 
     @property

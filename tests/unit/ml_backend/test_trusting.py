@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ale.types import LabelSpace, Probs
-from ml_backend.dataset import Dataset, HumanLabel
+from ml_backend.dataset import NO_AUDIT, AuditRows, Dataset, HumanLabel
 from ml_backend.opinions import Opinion, Voice
 from ml_backend.store.schema import Task
 from ml_backend.teachers import NamedTeacher
-from ml_backend.trusting import trust_in
+from ml_backend.trusting import AUDIT_FROM, trust_in
 
 SPACE = LabelSpace(("good", "bad"))
 HUMAN = np.array([0, 0, 0, 1, 1, 0])
@@ -25,7 +25,7 @@ def dataset(hashes: list[str]) -> Dataset:
     tasks = [Task(project="p", task_id=i, text_hash=name) for i, name in enumerate(hashes)]
     humans = [HumanLabel(i, SPACE.labels[label], i, None) for i, label in enumerate(HUMAN)]
     everywhere = np.arange(len(tasks))
-    return Dataset(tasks, everywhere, HUMAN, humans, np.zeros(0, np.int64), [], {})
+    return Dataset(tasks, everywhere, HUMAN, humans, np.zeros(0, np.int64), [], {}, NO_AUDIT)
 
 
 def probs(words: list[int | None], confidence: float) -> Probs:
@@ -78,3 +78,21 @@ def test_a_run_can_keep_it() -> None:
     """It is JSON without NaN, also when the teacher abstained on all."""
     silent = opinion(probs([None] * 6, 0.8), [True] * 6)
     json.dumps(trust_in(silent, None, SPACE, dataset(list("abcdef"))), allow_nan=False)
+
+
+@pytest.mark.parametrize("asked", [AUDIT_FROM - 1, AUDIT_FROM])
+def test_audit_labels_are_preferred_once_there_are_enough(asked: int) -> None:
+    """Then they are all that counts; before, they are counted with the others. The student has seen none of them."""
+    n, enough = AUDIT_FROM, asked >= AUDIT_FROM
+    rows = np.arange(2, 2 + n)
+    tasks = [Task(project="p", task_id=i, text_hash=str(i)) for i in range(2 + n)]
+    audit = AuditRows(rows, np.zeros(n, np.int64), [], np.ones(n, bool), rows[:0], 0, 90, 0, 0)
+    humans = [HumanLabel(i, "good", i, None) for i in range(2)]
+    data = Dataset(tasks, np.arange(2), HUMAN[:2], humans, rows[:0], [], {}, audit)
+    said = probs([1, 1, *([1] * 10), *([0] * (n - 10))], 0.8)
+    heard = [i < 2 + asked for i in range(2 + n)]
+    pool = probs([1, 1, *([0] * n)], 0.9)
+    found = trust_in(opinion(said, heard), probs([0, 0], 0.9), SPACE, data, pool)["gpt"]
+    assert found["on"] == {"labels": 0 if enough else 2, "audit": asked}
+    assert found["agreed"]["of"] - found["agreed"]["hits"] == (10 if enough else 12)
+    assert found["against_student"]["only_student"] == (10 if enough else 12)

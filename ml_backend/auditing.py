@@ -1,0 +1,37 @@
+"""What the audit says in a project, as a learn run writes it down. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ale.audit.measured import Audit
+from ale.chance import Rate
+from ale.trust import words
+from ml_backend.dataset import Dataset
+from ml_backend.opinions import Opinion, Voice
+from ml_backend.trusting import number, rate_row
+
+Json = dict[str, Any]
+
+
+def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
+    """How many of the reserve's tasks were labelled blind, and how often student and teachers were right there.
+
+    `waiting` labels wait until the tasks before them have been shown. Who was asked nothing is left out.
+    """
+    teachers = {voice.teacher.name: _right(voice, dataset) for voice in found.voices}
+    return {
+        "labels": audit.n,
+        "skipped": audit.skipped,
+        "waiting": len(dataset.audit.rows) - audit.n,
+        "reserve": dataset.audit.size,
+        "student": rate_row(audit.student) if audit.student.of else None,
+        "ece": number(audit.ece),
+        "teachers": {name: rate_row(rate) for name, rate in teachers.items() if rate.of},
+    }
+
+
+def _right(voice: Voice, dataset: Dataset) -> Rate:
+    """The teacher's words as it said them, against the audit labels; where it is silent it is not counted."""
+    said = words(voice.said[dataset.audit.measured])
+    return Rate(int((said == dataset.audit.measured_targets).sum()), int((said >= 0).sum()))

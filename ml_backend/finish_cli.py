@@ -1,0 +1,41 @@
+"""`ale finish`: label the rest automatically, with a promise."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@app.command()
+def finish(
+    project: Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")],
+    max_error: Annotated[
+        float, typer.Option(help="At most this share of the automatic labels may be wrong.")
+    ] = 0.02,
+    confidence: Annotated[float, typer.Option(help="How sure that has to be.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Folder to write into. [finished-PROJECT]")] = None,
+    format: Annotated[Format, typer.Option(help="Of the finished data set.")] = Format.JSONL,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
+) -> None:
+    """Label what can be labelled automatically with a promise, and certify it; exit code 1 when it can not."""
+    from rich.console import Console
+
+    from ml_backend.finish import Wish, run_finish
+    from ml_backend.settings import load_settings
+
+    folder = out if out is not None else Path(f"finished-{project}")
+    wish = Wish(project, max_error, confidence, folder, format.value, as_json=json_output)
+    raise typer.Exit(run_finish(Console(), load_settings(), wish))

@@ -1,0 +1,171 @@
+"""From a project's data set and its version in force to a look at the audit, and from that to a finished data set. Pure.
+
+What keeps the promise (see `ale.audit.finish` for why): the audited tasks are the beginning of the audit's order,
+skipped ones among them; beliefs are those that no audit label has helped, out of fold where a label was learnt;
+whatever people have answered otherwise is out of reach, and counts as taken out by choice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.audit.finish import Finish, Look, select
+from ale.audit.selector import FITTED, signs, sureness
+from ale.audit.spending import declared
+from ale.trust import words
+from ale.types import Indices, LabelSpace, Probs, Provenance, Scores
+from ml_backend.dataset import Dataset
+from ml_backend.store.schema import Annotation, Task
+from ml_backend.unaided import Unaided
+
+Row = dict[str, Any]
+
+COLUMNS = ("task", "text", "label", "provenance", "confidence", "version", "annotator", "text_hash")
+AUTO, NONE = "auto", "none"
+"""Provenance of a label that a machine gave, and of a task without a label."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """All that a look judges. `said` and `confidence` have a number per row of the data set.
+
+    `front` are audited rows in the audit's order and `wrong` tells of each whether `said` is wrong there; `taken`
+    are rows that people have answered otherwise. The first `fitted` audits made the confidences. `model` changes
+    when anything of this does.
+    """
+
+    said: NDArray[np.int64]
+    confidence: Scores
+    front: Indices
+    wrong: NDArray[np.bool_]
+    taken: Indices
+    fitted: int
+    model: str
+
+    def look(self, made: Sequence[Look], *, max_error: float, confidence: float) -> Finish:
+        """What may be labelled automatically; `made` are the looks at this promise so far."""
+        return select(
+            self.confidence,
+            self.front,
+            self.wrong,
+            self.taken,
+            max_error=max_error,
+            confidence_level=confidence,
+            version=self.model,
+            made=made,
+            fitted=self.fitted,
+        )
+
+
+def answered_tasks(annotations: Collection[Annotation]) -> set[int]:
+    """Tasks that a person has labelled or skipped; what was made from predictions in bulk nobody has seen."""
+    return {annotation.task_id for annotation in annotations if not annotation.from_prediction}
+
+
+def question(
+    dataset: Dataset, answered: Collection[int], unaided: Unaided, teacher: Probs | None = None
+) -> Question:
+    """The question as the project stands. With a `teacher` the selector says which suggestions are surest."""
+    audit = dataset.audit
+    in_front = np.zeros(len(dataset.tasks), bool)
+    in_front[audit.front] = True
+    by_people = np.array([task.task_id in answered for task in dataset.tasks], bool)
+    taken = by_people & ~in_front
+    # What the student learnt and nobody says any more: of such a row it knows too much.
+    known = ~np.isnan(unaided.probs).any(axis=1) & (taken | ~unaided.learnt)
+    said = words(unaided.probs)
+    truth = np.full(len(dataset.tasks), -1, np.int64)
+    truth[audit.rows] = audit.targets
+    wrong = (said[audit.front] != truth[audit.front]) | (truth[audit.front] < 0)
+    fitted = 0 if teacher is None else min(FITTED, declared(len(audit.front)))
+    confidence = np.nan_to_num(unaided.probs).max(axis=1, initial=0.0).astype(np.float64)
+    if teacher is not None:
+        probs = np.where(np.isnan(unaided.probs), np.float32(1 / unaided.probs.shape[1]), unaided.probs)
+        confidence = sureness(signs(probs, teacher), audit.front[:fitted], ~wrong[:fitted])
+    confidence = np.where(known, confidence, np.nan)
+    rows = np.flatnonzero(taken).astype(np.int64)
+    return Question(
+        said, confidence, audit.front, wrong, rows, fitted, _fingerprint(dataset, said, confidence, rows)
+    )
+
+
+def _fingerprint(dataset: Dataset, said: NDArray[np.int64], confidence: Scores, taken: Indices) -> str:
+    ids = np.array([task.task_id for task in dataset.tasks], np.int64)
+    digest = hashlib.sha256()
+    for part in (ids, said, confidence, taken):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def finished_rows(
+    tasks: Sequence[Task],
+    dataset: Dataset,
+    asked: Question,
+    found: Finish,
+    space: LabelSpace,
+    version: str,
+    texts: dict[str, str],
+) -> list[Row]:
+    """A row per task of the project, in the order of `tasks`: who labelled it, or that nobody has."""
+    labelled: dict[int, Row] = {}
+    audit = dataset.audit
+    for human, provenance in chain(
+        zip(dataset.humans, repeat(Provenance.HUMAN)), zip(audit.humans, repeat(Provenance.AUDIT))
+    ):
+        labelled[human.task_id] = {
+            "label": human.label,
+            "provenance": provenance.value,
+            "annotator": str(human.annotator or ""),
+        }
+    for row in found.rows.tolist():
+        labelled[dataset.tasks[row].task_id] = {
+            "label": space.labels[asked.said[row]],
+            "provenance": AUTO,
+            "confidence": round(float(asked.confidence[row]), 6),
+            "version": version,
+        }
+    return [_row(task, texts, labelled.get(task.task_id, {})) for task in tasks]
+
+
+def _row(task: Task, texts: dict[str, str], known: Row) -> Row:
+    blank: Row = dict.fromkeys(COLUMNS)
+    hashed = task.text_hash or ""
+    return (
+        blank
+        | {"task": task.task_id, "text": texts.get(hashed, ""), "text_hash": hashed, "provenance": NONE}
+        | known
+    )
+
+
+def refusal(found: Finish, audited: int, reserve: int) -> str:
+    """Why nothing may be labelled automatically, in one line: how many audits there are, and how many it takes.
+
+    `reserve` is how many there can be.
+    """
+    said = f"Refused: {audited:,} audit labels (skipped ones count as wrong)"
+    later = f"the next look is at {found.next_look:,}"
+    if found.look is None:
+        why = "looked at already" if declared(audited) else "too few for a look"
+        return f"{said} are {why}; {later}."
+    if found.needed is not None:
+        more = f"{found.needed - audited:,} more are needed if errors go on as observed"
+    else:
+        more = "with errors as observed no number of them will do"
+    if found.needed_at_best is not None:
+        more += f", {found.needed_at_best - audited:,} more at best"
+    if max(found.next_look, found.needed_at_best or 0) > reserve:
+        more += f", but the audit's reserve has {reserve:,} tasks in all"
+    promise = f"at most {percent(found.max_error)} wrong labels with {percent(found.confidence)} confidence"
+    return f"{said} do not prove {promise}: {more}; {later}."
+
+
+def percent(share: float) -> str:
+    """A share as a person gave it: 2%, 99.5%."""
+    return f"{100 * share:.6g}%"

@@ -1,0 +1,70 @@
+"""Whether more labels still pay in a project, as a learn run writes it down.
+
+The rule (`ale.audit.stopping`) compares this student with those of the past on the first tasks of the audit's order:
+a random sample of the pool, which no student learns from as far as the reserve goes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ale.audit.reserve import place
+from ale.audit.stopping import Past, Verdict, judge
+from ale.trust import words
+from ale.types import LabelSpace, Probs
+from ml_backend.dataset import Dataset
+from ml_backend.store import pasts
+from ml_backend.store.database import Database
+from ml_backend.trusting import number
+
+Json = dict[str, Any]
+
+SAMPLE = 2_000
+"""Tasks that the models are compared on: kappa to half a point, and 20 kB for each model that is kept."""
+
+
+def stop_counts(db: Database, project: str, space: LabelSpace, dataset: Dataset, probs: Probs) -> Json:
+    """The verdict on a student that believes `probs` of the tasks, which is remembered for the next verdict."""
+    ids = np.array([task.task_id for task in dataset.tasks], np.int64)
+    rows = np.argsort(place(project, ids.tolist()), kind="stable")[:SAMPLE]
+    said = dict(zip(ids[rows].tolist(), words(probs[rows]).tolist(), strict=True))
+    labels = len(dataset.labelled)
+    past = pasts.before(db, project, space.labels_fingerprint, labels)
+    pasts.keep(db, project, space.labels_fingerprint, labels, said)
+    return _row(_judge([*past, (labels, said)], dataset, ids))
+
+
+def _judge(models: list[tuple[int, dict[int, int]]], dataset: Dataset, ids: np.ndarray[Any, Any]) -> Verdict:
+    now = models[-1][1]
+    # After an import, models that have seen less than half of today's sample are no comparison.
+    models = [(n, said) for n, said in models if 2 * len(said.keys() & now.keys()) >= len(now)]
+    common = [task for task in now if all(task in said for _, said in models)]
+    at = {task: i for i, task in enumerate(common)}
+    past = [Past(n, np.array([said[task] for task in common], np.int64)) for n, said in models]
+    audit = dataset.audit
+    judged = [
+        (at[task], target)
+        for task, target in zip(ids[audit.measured].tolist(), audit.measured_targets.tolist(), strict=True)
+        if task in at
+    ]
+    audited, truth = np.array(judged, np.int64).reshape(-1, 2).T
+    return judge(past, audited, truth)
+
+
+def _row(verdict: Verdict) -> Json:
+    gain = verdict.gain
+    return {
+        "stop": verdict.stop,
+        "reason": verdict.reason,
+        "kappa": None if verdict.kappa is None else number(verdict.kappa),
+        "gain": None
+        if gain is None
+        else {
+            "labels": gain.labels,
+            "expected": number(gain.expected),
+            "low": number(gain.low),
+            "high": number(gain.high),
+        },
+    }

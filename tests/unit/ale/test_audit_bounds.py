@@ -1,0 +1,137 @@
+"""Bounds from audit labels: exact where a formula is known, and held to their promise by many random draws."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, hypergeom
+
+from ale.audit.draws import at_most, chances
+from ale.audit.intervals import clopper_pearson, measure
+from ale.audit.sequence import capital, most_errors
+from ale.audit.spending import boundary, declared, following, spent, surely_met
+from ale.chance import Rate
+
+
+def test_accuracy_leaves_skipped_audits_out_but_no_promise_does() -> None:
+    """Eight of ten answered are right; with ten skipped ones only eight of twenty count."""
+    found = measure(np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, -1]), np.ones(10, np.int64), skipped=10)
+    assert found.answered == Rate(8, 10)
+    assert found.counted == Rate(8, 20)
+    assert found.at_least() < 0.4 < measure(np.ones(10, np.int64), np.ones(10, np.int64)).at_least()
+
+
+def test_nothing_audited_proves_nothing() -> None:
+    """The interval is everything, and so is it when all were skipped."""
+    nobody = np.zeros(0, np.int64)
+    assert measure(nobody, nobody).interval == (0.0, 1.0)
+    assert measure(nobody, nobody).at_least() == 0.0
+    assert measure(nobody, nobody, skipped=5).at_least() == 0.0
+    assert clopper_pearson(Rate(0, 0)) == (0.0, 1.0)
+
+
+@given(of=st.integers(1, 400), part=st.floats(0, 1), level=st.sampled_from([0.8, 0.95, 0.99]))
+def test_exact_interval_turns_the_binomial_tails(of: int, part: float, level: float) -> None:
+    """At its ends exactly half of the remaining chance lies beyond what was seen."""
+    hits = round(part * of)
+    low, high = clopper_pearson(Rate(hits, of), level)
+    assert low <= hits / of <= high
+    if hits:
+        assert binom.sf(hits - 1, of, low) == pytest.approx((1 - level) / 2, rel=1e-6)
+    if hits < of:
+        assert binom.cdf(hits, of, high) == pytest.approx((1 - level) / 2, rel=1e-6)
+
+
+@given(pool=st.integers(1, 300), m=st.floats(0, 1), k=st.floats(0, 1))
+def test_draws_are_hypergeometric(pool: int, m: float, k: float) -> None:
+    """As scipy has it, impossible numbers included."""
+    errors, drawn = round(m * pool), round(k * pool)
+    met = np.arange(-1, drawn + 2)
+    assert np.allclose(chances(pool, errors, drawn, met), hypergeom.pmf(met, pool, errors, drawn), atol=1e-9)
+    assert at_most(pool, errors, drawn, drawn) == pytest.approx(1.0)
+
+
+def test_sequence_holds_at_all_looks_at_once() -> None:
+    """Over 2,000 audits of 300 rows each, read after every row, the bound fails in at most 5 % (seen: fewer)."""
+    rng = np.random.default_rng(5)
+    pool, errors, alpha = 1000, 50, 0.05
+    table = np.array(
+        [[capital(pool, n, wrong, errors) if wrong <= n else 0.0 for wrong in range(51)] for n in range(301)]
+    )
+    failed = 0
+    for _ in range(2000):
+        wrong = np.cumsum(rng.permutation(pool)[:300] < errors)
+        failed += bool((table[np.arange(1, 301), wrong] >= 1 / alpha).any())
+    assert 0.005 < failed / 2000 <= 0.05
+
+
+@settings(max_examples=60)
+@given(pool=st.integers(1, 2000), a=st.floats(0, 1), w=st.floats(0, 0.5), alpha=st.sampled_from([0.01, 0.05]))
+def test_sequence_is_monotone(pool: int, a: float, w: float, alpha: float) -> None:
+    """It never lies below what was seen, rises with an error and falls with the risk; at the end all is known."""
+    audited = round(a * pool)
+    wrong = round(w * audited)
+    bound = most_errors(pool, audited, wrong, alpha)
+    assert wrong <= bound <= pool - (audited - wrong)
+    assert most_errors(pool, audited, wrong, alpha / 5) >= bound
+    if wrong < audited:
+        assert most_errors(pool, audited, wrong + 1, alpha) >= bound
+    assert most_errors(pool, pool, wrong, alpha) == wrong
+
+
+def test_without_an_audit_everything_may_be_wrong() -> None:
+    """No label, no claim."""
+    assert most_errors(500, 0, 0, 0.05) == 500
+
+
+def test_declared_looks_go_on_for_ever() -> None:
+    """Their counts are on the list, each is followed by the next, and what is spent stays below the whole."""
+    assert [declared(n) for n in (0, 99, 100, 149, 310, 999, 1000, 14_999, 15_000)] == [
+        *(0, 0, 100, 100, 300, 800, 1000, 10_000, 15_000)
+    ]
+    assert [following(n) for n in (0, 100, 310, 800, 8_000)] == [100, 150, 450, 1000, 10_000]
+    shares = [spent(n) for n in range(0, 100_000, 50)]
+    assert all(one < two for one, two in itertools.pairwise(shares))
+    assert shares[0] == 0.0
+    assert shares[-1] < 1.0
+
+
+@settings(max_examples=40)
+@given(
+    pool=st.integers(50, 3000),
+    rate=st.floats(0.01, 0.2),
+    first=st.floats(0.02, 0.3),
+    second=st.floats(0.3, 0.6),
+    budget=st.floats(0.001, 0.05),
+)
+def test_looks_spend_what_they_may(
+    pool: int, rate: float, first: float, second: float, budget: float
+) -> None:
+    """Two looks together pass with at most the budget, and one more error at the last would be too many."""
+    errors, drawn = max(1, round(rate * pool)), (round(first * pool), round(second * pool))
+    early = boundary(pool, errors, drawn[:1], (), budget / 3)
+    late = boundary(pool, errors, drawn, (early,), budget)
+
+    def passes(limit: int) -> float:
+        """The chance by summing over what the first look met."""
+        met = np.arange(early + 1, errors + 1)
+        once = at_most(pool, errors, drawn[0], early) if early >= 0 else 0.0
+        rest = [at_most(pool - drawn[0], errors - x, drawn[1] - drawn[0], limit - x) for x in met.tolist()]
+        return once + float((chances(pool, errors, drawn[0], met) * rest).sum())
+
+    assert passes(late) <= budget + 1e-9
+    if late < errors * drawn[1] // pool:
+        assert passes(late + 1) > budget - 1e-9
+
+
+@given(pool=st.integers(10, 2000), rate=st.floats(0.01, 0.3), part=st.floats(0.05, 0.9))
+def test_surely_met_is_the_largest_such_number(pool: int, rate: float, part: float) -> None:
+    """Fewer are met with at most the risk; fewer than one more are not that rare."""
+    errors, drawn = max(1, round(rate * pool)), round(part * pool)
+    sure = surely_met(pool, errors, drawn, 0.01)
+    assert at_most(pool, errors, drawn, sure - 1) <= 0.01 + 1e-9
+    assert at_most(pool, errors, drawn, sure) > 0.01 - 1e-9
