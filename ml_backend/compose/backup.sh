@@ -10,6 +10,7 @@ trap 'docker compose up --detach --wait' EXIT # also when a disk is full: people
 docker compose down
 for volume in $volumes; do
     echo "saving $volume"
-    in_volume "$volume:/v:ro" "umask 077; tar -C /v -cpf /b/.$volume.tar . && mv /b/.$volume.tar /b/$volume.tar"
+    in_volume "$volume:/v:ro" "umask 077; cd /b; tar -C /v -cpf .$volume.tar .; mv .$volume.tar $volume.tar
+        sha256sum $volume.tar >$volume.tar.sha256"
 done
 echo "all is in $folder"

@@ -4,10 +4,11 @@ set -eu
 folder=$(cd "${1:?name the folder that holds the archives}" && pwd)
 cd "$(dirname "$0")/../.."
 . ml_backend/compose/volumes.sh
-# All archives are read to their end before anything is deleted.
+# Before anything is deleted. By their sums: tar lists an archive that was cut off inside a large file without a word.
 for volume in $volumes; do
-    docker run --rm --user root --network none --volume "$folder:/b:ro" "$image" tar -tf "/b/$volume.tar" >/dev/null ||
-        { echo "$folder/$volume.tar cannot be read: nothing was changed" >&2; exit 1; }
+    docker run --rm --user root --network none --volume "$folder:/b:ro" --workdir /b "$image" \
+        sha256sum --check --quiet "$volume.tar.sha256" >&2 ||
+        { echo "$folder/$volume.tar is missing or not what backup.sh wrote: nothing was changed" >&2; exit 1; }
 done
 docker compose down --volumes
 docker compose create

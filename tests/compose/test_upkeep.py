@@ -33,7 +33,7 @@ def test_a_backup_brings_everything_back(stack: Stack, tmp_path: Path) -> None:
     (folder / "ale.tar").write_bytes(whole[: len(whole) // 2])
     refused = run("restore.sh", folder)
     assert refused.returncode == 1
-    assert "ale.tar cannot be read: nothing was changed" in refused.stderr
+    assert "ale.tar is missing or not what backup.sh wrote: nothing was changed" in refused.stderr
     assert stack.status()["projects"], "it is still up"
 
     (folder / "ale.tar").write_bytes(whole)
