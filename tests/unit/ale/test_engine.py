@@ -9,11 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ale.engine import LearnInput, learn
-from ale.evidence import Evidence
 from ale.metrics import ece
 from ale.predictor import Predictor
 from ale.ranking import QUEUE_BELOW
-from ale.review import find_label_issues, slip_chance
+from ale.review import Evidence, find_label_issues
 from ale.simulate import simulate
 from ale.strategies import STRATEGIES
 from ale.students import LinearStudent
@@ -254,12 +253,6 @@ def test_rare_labels_need_the_teachers_word() -> None:
     assert find_label_issues(lonely, space).issues == []
     backed = dataclasses.replace(lonely, teacher=probs)
     assert [issue.position for issue in find_label_issues(backed, space).issues] == [11]
-
-
-def test_slip_chance_is_high_where_the_label_is_unlikely() -> None:
-    """Higher = more surely wrong."""
-    chance = slip_chance(np.array([[0.99, 0.01], [0.99, 0.01], [0.5, 0.5]]), np.array([0, 1, 0]))
-    assert chance[1] > 0.5 > chance[2] > chance[0]
 
 
 def test_margin_beats_random() -> None:
