@@ -67,20 +67,20 @@ def judge(
     opinions: Opinions,
     given: NDArray[np.int64],
     annotators: NDArray[np.int64] | None = None,
-    weights: NDArray[np.float64] | None = None,
+    expected: NDArray[np.float64] | None = None,
 ) -> Judgement:
     """The judgement of every given label. Deterministic; memory is a few times that of `opinions`.
 
-    `annotators[i]` numbers who gave label i, from 0: a careless one's labels are doubted more. Rows of
-    weight 0 teach nothing, but are judged.
+    `annotators[i]` numbers who gave label i, from 0: a careless one's labels are doubted more. `expected` are
+    the powers that hold while few labels have spoken, by default in equal parts.
     """
-    rows = np.arange(len(given)) if weights is None else np.flatnonzero(weights > 0)
+    rows = np.arange(len(given))
     if len(rows) > _FIT_ROWS:
         rows = rows[np.unique(np.linspace(0, len(rows) - 1, _FIT_ROWS).astype(np.int64))]
     who = np.zeros(len(given), np.int64) if annotators is None else annotators
-    channel = _fit(
-        np.ascontiguousarray(opinions[:, rows]), given[rows], who[rows], int(who.max(initial=0)) + 1
-    )
+    powers = np.full(len(opinions), 1.0 / max(1, len(opinions))) if expected is None else expected
+    people = int(who.max(initial=0)) + 1
+    channel = _fit(np.ascontiguousarray(opinions[:, rows]), given[rows], who[rows], people, powers)
     believed = _believed(opinions, channel.powers, channel.bias)
     heard = believed + _log_likelihood(channel, given, who)
     truth = np.exp(log_softmax(heard))
@@ -88,18 +88,22 @@ def judge(
     return Judgement(np.clip(wrong, 0.0, 1.0), truth, _score(believed, channel, given, who), channel)
 
 
-def _fit(opinions: Opinions, given: NDArray[np.int64], who: NDArray[np.int64], annotators: int) -> Channel:
+def _fit(
+    opinions: Opinions,
+    given: NDArray[np.int64],
+    who: NDArray[np.int64],
+    annotators: int,
+    expected: NDArray[np.float64],
+) -> Channel:
     """Powers and channel in turn: expectation maximisation."""
-    count, n, labels = opinions.shape
+    _, n, labels = opinions.shape
     rate = EXPECTED_RATE
-    channel = Channel(
-        np.full(count, 1.0 / max(1, count)), np.zeros(labels), _even(rate, labels), np.ones(annotators)
-    )
+    channel = Channel(expected, np.zeros(labels), _even(rate, labels), np.ones(annotators))
     one_hot = np.eye(labels)[given]
     many = np.bincount(who, minlength=annotators)
     for turn in range(_ROUNDS):
         likelihood = np.exp(_log_likelihood(channel, given, who))
-        powers, bias = _step(opinions, likelihood, channel)
+        powers, bias = _step(opinions, likelihood, channel, expected)
         truth = np.exp(log_softmax(_believed(opinions, powers, bias))) * likelihood
         truth /= np.maximum(truth.sum(axis=1, keepdims=True), _LEAST)
         wrong = 1.0 - truth[np.arange(n), given]
@@ -114,11 +118,14 @@ def _fit(opinions: Opinions, given: NDArray[np.int64], who: NDArray[np.int64], a
 
 
 def _step(
-    opinions: Opinions, likelihood: NDArray[np.float64], channel: Channel
+    opinions: Opinions,
+    likelihood: NDArray[np.float64],
+    channel: Channel,
+    expected: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A few steps towards the powers and the bias under which the given labels are likeliest."""
     count = len(opinions)
-    expected = np.concatenate([np.full(count, 1.0 / max(1, count)), np.zeros(len(channel.bias))])
+    centre = np.concatenate([expected, np.zeros(len(channel.bias))])
     penalty = np.concatenate([np.full(count, _POWER_L2), np.full(len(channel.bias), _BIAS_L2)])
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -127,7 +134,7 @@ def _step(
         total = np.maximum(heard.sum(axis=1), _LEAST)
         pull = heard / total[:, None] - believed
         gradient = np.concatenate([np.tensordot(opinions, pull, axes=([1, 2], [0, 1])), pull.sum(axis=0)])
-        away = flat - expected
+        away = flat - centre
         return float(-np.log(total).sum() + (penalty * away**2).sum()), 2 * penalty * away - gradient
 
     found = minimize(

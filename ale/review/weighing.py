@@ -17,6 +17,7 @@ from ale.review.witnesses import Truth, annotator_tables, other_annotators, teac
 from ale.review.words import MOST_ROWS, held_out_by_words
 
 SURE = 0.5  # from here on a label is left out of the second pass
+_WITNESS = 0.5  # a witness's word before its worth was seen; several repeat each other
 _LEAST = 1e-4  # of a probability, before its logarithm
 
 
@@ -53,12 +54,11 @@ def _views(evidence: Evidence, labels: int, kept: NDArray[np.float64] | None) ->
 
 
 def _judge(evidence: Evidence, views: list[NDArray[np.float64]], truth: Truth) -> Judgement:
-    opinions = list(views)
-    for teacher in evidence.teachers:
-        opinions += teacher_opinions(teacher, truth)
+    heard = [opinion for teacher in evidence.teachers for opinion in teacher_opinions(teacher, truth)]
     who, groups = evidence.annotators, evidence.groups
     if who is not None and groups is not None:
         tables = annotator_tables(evidence.targets, who, groups, truth)
-        opinions.append(other_annotators(evidence.targets, who, groups, tables))
-    stacked: Opinions = np.maximum(np.stack(opinions), np.log(_LEAST))
-    return judge(stacked, evidence.targets, who)
+        heard.append(other_annotators(evidence.targets, who, groups, tables))
+    powers = [1.0 / max(1, len(views))] * len(views) + [_WITNESS / max(1.0, len(heard) / 2)] * len(heard)
+    stacked: Opinions = np.maximum(np.stack([*views, *heard]), np.log(_LEAST))
+    return judge(stacked, evidence.targets, who, np.array(powers))
