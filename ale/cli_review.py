@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,7 +143,7 @@ def _zero_shot(descriptions: Path, columns: Columns, encoder: CachedEncoder) -> 
     return ZeroShotTeacher(encoder).predict_from_vectors(encoder.encode(texts), space)
 
 
-def _write(files: list[Path], name: str, found: WholeReview, texts: list[str] | tuple[str, ...]) -> None:
+def _write(files: list[Path], name: str, found: WholeReview, texts: Sequence[str]) -> None:
     from ale.io.review_files import write_review_page, write_review_table
     from ale.review.page import page_of
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     encode,
     finish_guarantee,
+    label_noise,
     parse_replies,
     prompt_tokens,
     publish_latency,
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "teach_throughput": teach_throughput.main,
     "encode": encode.main,
     "finish_guarantee": finish_guarantee.main,
+    "label_noise": label_noise.main,
     "stopping": stopping.main,
 }
 

@@ -74,9 +74,7 @@ def judge(
     `annotators[i]` numbers who gave label i, from 0: a careless one's labels are doubted more. `expected` are
     the powers that hold while few labels have spoken, by default in equal parts.
     """
-    rows = np.arange(len(given))
-    if len(rows) > _FIT_ROWS:
-        rows = rows[np.unique(np.linspace(0, len(rows) - 1, _FIT_ROWS).astype(np.int64))]
+    rows = np.unique(np.linspace(0, len(given) - 1, min(len(given), _FIT_ROWS)).astype(np.int64))
     who = np.zeros(len(given), np.int64) if annotators is None else annotators
     powers = np.full(len(opinions), 1.0 / max(1, len(opinions))) if expected is None else expected
     people = int(who.max(initial=0)) + 1

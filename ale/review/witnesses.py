@@ -67,7 +67,7 @@ def annotator_tables(
     seen = np.flatnonzero(many[group] > 1)
     expected = rest[seen] / (many[group[seen]] - 1)[:, None]
     counts = np.zeros((people, labels, labels))
-    np.add.at(counts, (annotators[seen], slice(None), given[seen]), expected)
+    np.add.at(counts.transpose(0, 2, 1), (annotators[seen], given[seen]), expected)
     together = counts.sum(axis=0)
     right = float(np.trace(together)) + _ASSUMED * _ASSUMED_ROWS
     common = _shrunk(together, _usual(right / (float(together.sum()) + _ASSUMED_ROWS), labels), _OWN_ROWS)
