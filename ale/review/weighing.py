@@ -8,6 +8,8 @@ loss hardly bends to a wrong label, and without them clean labels were doubted m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +19,23 @@ from ale.review.neighbours import held_out_by_neighbours
 from ale.review.ridge import held_out_by_ridge
 from ale.review.witnesses import Truth, annotator_tables, other_annotators, teacher_opinions
 from ale.review.words import MOST_ROWS, held_out_by_words
+from ale.teachers.fuse import fuse
+from ale.teachers.recorded import hard
 from ale.types import Probs
 
 SURE = 0.5  # from here on a label is left out of the second pass
 _WITNESS = 0.5  # a witness's word before its worth was seen; several repeat each other
+_COMMON = 0.25  # weight of the common belief
+_GIVEN_RIGHT, _TEACHER_RIGHT = 0.9, 0.75
 _LEAST = 1e-4  # of a probability, before its logarithm
 
 
 def weigh(evidence: Evidence, labels: int) -> Judgement:
     """The judgement of every label. Deterministic."""
+    return _with_common_belief(evidence, _weigh(evidence, labels), labels)
+
+
+def _weigh(evidence: Evidence, labels: int) -> Judgement:
     given = evidence.targets
     student = _logs(evidence.held_out)
     views = _views(evidence, labels)
@@ -37,6 +47,27 @@ def weigh(evidence: Evidence, labels: int) -> Judgement:
     if again and evidence.refit is not None:
         student = _logs(evidence.refit(np.where(sure, 0.0, 1.0)))
     return _judge(evidence, [*student, *views], found.truth)
+
+
+def _with_common_belief(evidence: Evidence, found: Judgement, labels: int) -> Judgement:
+    """The scores, moved a little by what all words together say, the given label being only one of them.
+
+    The channel learns what a witness is worth from the given labels, and so trusts those who share their errors.
+    From two teachers on, their agreement among each other is a second measure; alone it would be the worse one.
+    """
+    if len(evidence.teachers) < 2 or labels < 2:
+        return found
+    given = hard(evidence.targets, labels)
+    assumed = [_GIVEN_RIGHT, *[_TEACHER_RIGHT] * len(evidence.teachers)]
+    together = fuse([given, *evidence.teachers], assumed=assumed).probs
+    against = 1.0 - together[np.arange(len(given)), evidence.targets].astype(np.float64)
+    moved = _odds(found.score) + _COMMON * _odds(against)
+    return replace(found, score=1.0 / (1.0 + np.exp(-moved)))
+
+
+def _odds(chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    safe = np.clip(chance, 1e-9, 1.0 - 1e-9)
+    return np.asarray(np.log(safe) - np.log1p(-safe), np.float64)
 
 
 def _logs(probs: Probs | None) -> list[NDArray[np.float64]]:

@@ -169,7 +169,7 @@ def test_verdicts_steer_the_rest_by_label() -> None:
 
 def test_too_few_verdicts_change_nothing_else() -> None:
     """Four verdicts settle their rows only."""
-    scores = np.linspace(0.1, 0.9, 20)
+    scores = np.linspace(0.1, 0.9, 20).astype(np.float64)
     verdicts = Verdicts(np.arange(4), np.ones(4, bool))
     out = steer(scores, np.zeros(20, np.int64), np.ones((20, 2), np.float32), np.zeros((20, 0)), verdicts)
     assert np.array_equal(out[4:], scores[4:])
