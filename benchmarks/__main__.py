@@ -12,6 +12,7 @@ from benchmarks import (
     parse_replies,
     prompt_tokens,
     publish_latency,
+    real_errors,
     stopping,
     teach_throughput,
     web_latency,
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "encode": encode.main,
     "finish_guarantee": finish_guarantee.main,
     "label_noise": label_noise.main,
+    "real_errors": real_errors.main,
     "stopping": stopping.main,
 }
 

@@ -50,11 +50,13 @@ class Judgement:
     """Per row `wrong`, the chance that the given label is wrong, and `truth`, the chances of all labels.
 
     `score` in [0, 1] orders the rows, higher = more surely wrong: it follows `wrong`, but trusts learnt pairs more.
+    `contradict`, shape (rows, opinions), marks who prefers another label than the given one.
     """
 
     wrong: NDArray[np.float64]
     truth: NDArray[np.float64]
     score: NDArray[np.float64]
+    contradict: NDArray[np.bool_]
     channel: Channel
 
     @property
@@ -83,7 +85,19 @@ def judge(
     heard = believed + _log_likelihood(channel, given, who)
     truth = np.exp(log_softmax(heard))
     wrong = 1.0 - truth[np.arange(len(given)), given]
-    return Judgement(np.clip(wrong, 0.0, 1.0), truth, _score(believed, channel, given, who), channel)
+    return Judgement(
+        np.clip(wrong, 0.0, 1.0),
+        truth,
+        _score(believed, channel, given, who),
+        np.stack([_contradicts(opinion, given) for opinion in opinions], axis=1),
+        channel,
+    )
+
+
+def _contradicts(opinion: NDArray[np.float64], given: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """False for the given label, and for a row without an opinion."""
+    highest = opinion.max(axis=1)
+    return np.asarray(highest > opinion[np.arange(len(given)), given] + 1e-9, bool)
 
 
 def _fit(

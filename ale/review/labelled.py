@@ -35,8 +35,9 @@ class Columns:
 class Labelled:
     """What can be judged. `rows[i]` is the file's row of array row i; `people` names the annotators by number.
 
-    `settled` are positions of the verdicts' rows, and whether the given label was wrong there. `given` are the
-    labels as they stand in the file; the evidence learns from the verdicts where there are any.
+    `settled` are positions of the verdicts' rows, and whether the given label was wrong there; `decided` are the
+    labels of the verdicts, -1 where nobody looked. The evidence is about the labels as they stand in the file: had
+    it learnt a verdict, the doubt about that row would no longer be a sample of the doubts.
     """
 
     space: LabelSpace
@@ -45,6 +46,7 @@ class Labelled:
     given: NDArray[np.int64]
     evidence: Evidence
     settled: Verdicts
+    decided: NDArray[np.int64]
     teachers: tuple[str, ...]
     people: tuple[str, ...]
     notes: tuple[str, ...]
@@ -76,7 +78,7 @@ def read_columns(columns: Columns, encode: Encode, more: Mapping[str, Probs] | N
     raw = encode(texts) if len(rows) else np.zeros((0, 2), np.float32)
     evidence = Evidence(
         held_out=None,
-        targets=np.where(decided >= 0, decided, given),
+        targets=given,
         features=FeatureSpace.fit(raw).transform(raw),
         groups=groups.astype(np.int64),
         more_teachers=tuple(teachers.values()),
@@ -84,7 +86,18 @@ def read_columns(columns: Columns, encode: Encode, more: Mapping[str, Probs] | N
         annotators=who,
     )
     settled = Verdicts(looked, decided[looked] != given[looked]) if len(looked) else NO_VERDICTS
-    return Labelled(space, rows, texts, given, evidence, settled, tuple(teachers), people, tuple(notes))
+    return Labelled(
+        space,
+        rows,
+        texts,
+        given,
+        evidence,
+        settled,
+        decided,
+        tuple(teachers),
+        people,
+        tuple(notes),
+    )
 
 
 def space_of(columns: Columns, descriptions: Mapping[str, str] | None = None) -> LabelSpace:

@@ -1,4 +1,4 @@
-"""What the most similar other texts are labelled: a vote of the neighbours, and who they are."""
+"""Which other texts are the most similar ones: what a reviewer is told about, and what stands alone."""
 
 from __future__ import annotations
 
@@ -11,31 +11,7 @@ MOST_ROWS = 20_000
 """Everybody is compared with everybody: a minute at this size, and four times that at twice the size."""
 
 NEAR = 0.4  # cosine in the centred space from which two texts speak of the same thing
-_VOTERS = 15
-_SHARP = 10.0  # a neighbour's vote falls by half for each .07 of cosine
-_USUAL = 2.0  # votes of the labels' usual shares
 _AT_ONCE = 1_000
-
-
-def held_out_by_neighbours(
-    features: Embeddings,
-    targets: NDArray[np.int64],
-    labels: int,
-    groups: NDArray[np.int64] | None = None,
-    weights: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64] | None:
-    """Log probabilities (rows, labels) by the votes of other groups' rows; None for too many rows."""
-    n = len(targets)
-    if n > MOST_ROWS:
-        return None
-    votes = np.eye(labels)[targets] * (np.ones(n) if weights is None else weights)[:, None]
-    usual = votes.sum(axis=0) / max(float(votes.sum()), 1e-12)
-    rows, closeness = nearest(features, np.arange(n), _VOTERS, groups)
-    loud = np.where(np.isfinite(closeness), np.exp(_SHARP * closeness), 0.0)
-    heard = np.einsum("ij,ijk->ik", loud, votes[rows])
-    heard /= np.maximum(loud.sum(axis=1, keepdims=True), 1e-12)
-    counted = rows.shape[1]
-    return np.asarray(np.log(np.maximum(heard * counted + usual * _USUAL, 1e-6) / (counted + _USUAL)))
 
 
 def nearest(

@@ -13,10 +13,9 @@ from ale.review.issues import CUT, flags, suggestions, why_not
 from ale.review.labelled import Labelled
 from ale.review.people import Quality, annotator_quality, teacher_quality
 from ale.review.reasons import Reasons, reasons_for
-from ale.review.steering import cut_for, steer
+from ale.review.steering import MIN_VERDICTS, cut_for, steer
 from ale.review.tips import Tip, find_tips
 from ale.review.weighing import weigh
-from ale.review.witnesses import words_of
 
 REASON_CHARS = 120
 _WHY_NOT = {
@@ -100,7 +99,7 @@ def review_whole(
     rows = _rows(data, labels, scores, suggested, flagged, found)
     return WholeReview(
         tuple(rows),
-        float(_errors(found, data)),
+        _errors(found, scores, data),
         cut,
         *settled,
         None,
@@ -112,14 +111,8 @@ def review_whole(
 
 
 def _steered(data: Labelled, found: Judgement) -> NDArray[np.float64]:
-    said = [words_of(teacher) for teacher in data.evidence.teachers]
-    contradict = [(one >= 0) & (one != data.given) for one in said]
-    disagree = np.stack(contradict, axis=1) if contradict else np.zeros((len(data.given), 0))
-    score = found.score.copy()
-    rows = data.settled.rows
-    # The evidence learnt the verdict; what is to be steered is the doubt about the label that was given.
-    score[rows] = 1.0 - found.truth[rows, data.given[rows]]
-    return steer(score, data.given, data.evidence.features, disagree.astype(np.float64), data.settled)
+    against = found.contradict.astype(np.float64)
+    return steer(found.score, data.given, data.evidence.features, against, data.settled)
 
 
 def _open(scores: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
@@ -131,15 +124,16 @@ def _open(scores: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
 
 def _decided(data: Labelled, suggested: NDArray[np.int64]) -> NDArray[np.int64]:
     out = suggested.copy()
-    out[data.settled.rows] = data.evidence.targets[data.settled.rows]
+    out[data.settled.rows] = data.decided[data.settled.rows]
     return out
 
 
-def _errors(found: Judgement, data: Labelled) -> float:
-    """Those that verdicts found, and those that are expected among the rest."""
+def _errors(found: Judgement, scores: NDArray[np.float64], data: Labelled) -> float:
+    """Those that verdicts found, and those that are expected among the rest: by the verdicts, if they suffice."""
     rest = np.ones(len(found.wrong), bool)
     rest[data.settled.rows] = False
-    return float(found.wrong[rest].sum() + data.settled.wrong.sum())
+    chances = scores if len(data.settled) >= MIN_VERDICTS else found.wrong
+    return float(chances[rest].sum() + data.settled.wrong.sum())
 
 
 def _rows(
