@@ -81,7 +81,7 @@ def review_whole(
 ) -> WholeReview:
     """The review; `labels` are the file's given labels, row by row.
 
-    Without `precision` a row is flagged when it is more surely wrong than right; with it, as many as are
+    Without `precision` a row is flagged when it is clearly more surely wrong than right; with it, as many as are
     expected to be wrong at that rate. `most` caps the flags. Reviewed rows are never flagged.
     """
     wrong = data.settled.wrong
