@@ -123,7 +123,8 @@ def select(
     confidence[audited[:fitted]] = np.nan
     path = make_path(np.where(free, confidence, np.nan), max_error if fitted else None)
     best: tuple[int, _Set] | None = None
-    closest, risk = None, 0.0
+    failed: list[_Set] = []
+    risk = 0.0
     for place, (threshold, entry) in enumerate(zip(path.thresholds, path.entries, strict=True)):
         risk += entry
         if risk == 0.0:
@@ -133,11 +134,13 @@ def select(
         if found.wrong <= _boundary(found, max_error, shares, budgets, len(path.entries)):
             best = place, found
             continue
-        closest, risk = closest or found, 0.0
+        failed.append(found)
+        risk = 0.0
     look, later = Look(count, version), following(count)
     if best is None:
         refusal = _refusal(max_error, confidence_level, look, later)
-        return refusal if closest is None else _estimate(refusal, closest, count, before)
+        estimates = [_estimate(refusal, one, count, before) for one in failed]
+        return min(estimates, key=_still_needed, default=refusal)
     threshold = float(path.thresholds[best[0]])
     rest = free & (confidence >= threshold)
     rest[audited] = False
@@ -206,8 +209,13 @@ def _boundary(
     return lowest
 
 
+def _still_needed(refusal: Finish) -> tuple[float, float]:
+    """As observed, then at best."""
+    return (refusal.needed or np.inf, refusal.needed_at_best or np.inf)
+
+
 def _estimate(refusal: Finish, closest: _Set, count: int, before: int) -> Finish:
-    """The refusal with the audit labels that a success takes: as observed so far, and at best."""
+    """The refusal with the audit labels that this set takes to pass: as observed so far, and at best."""
     share, rate = closest.drawn[-1] / count, closest.wrong / max(1, closest.drawn[-1])
     needed: int | None = None
     needed_at_best: int | None = None

@@ -55,6 +55,16 @@ def test_a_good_model_may_finish_most_of_the_pool() -> None:
     assert found.look == Look(300, "")
 
 
+def test_a_refusal_counts_on_the_set_that_needs_least() -> None:
+    """One error among the surest by bad luck: the larger set, with as few errors, would be proved soon."""
+    confidence = np.linspace(1.0, 0.5, 560)
+    order = np.random.default_rng(1).permutation(560)
+    inside = order[:100][confidence[order[:100]] > 0.9]
+    wrong = np.isin(np.arange(560), inside[:2])
+    found = select(confidence, order[:100], wrong[order[:100]], NOBODY, max_error=0.15)
+    assert (found.refused, found.needed) == (True, 200)
+
+
 @pytest.mark.parametrize("audited", [0, 30, 99])
 def test_too_few_audit_labels_are_not_looked_at(audited: int) -> None:
     """Nothing is spent before the first declared look, and the refusal says when it comes."""
