@@ -90,6 +90,18 @@ def test_without_a_teacher_it_is_no_worse_than_the_linear_student(labelled: int)
     assert unseen(fit(labelled, None)) > unseen(plain) - 0.02
 
 
+def test_labels_where_the_teacher_was_silent_do_not_overrule_its_answers() -> None:
+    """They are asked first, and may all be of one kind: the rest of the pool is still believed as it was told."""
+    points, truth = pool()
+    told = teacher(truth, 0.94)
+    silent = np.arange(0, 400, 10)
+    odd = silent[truth[silent] < 2][:20]
+    student = HybridStudent().fit(points, odd, truth[odd], labels=LABELS, teacher=told)
+    answered = np.flatnonzero(~np.isnan(told).any(axis=1))
+    same = student.pool_logits()[answered].argmax(axis=1) == told[answered].argmax(axis=1)
+    assert np.mean(same) > 0.94
+
+
 def test_the_teacher_alone_makes_a_student() -> None:
     """Before any label; better than chance on new texts, and nothing where the teacher is silent."""
     points, truth = pool()
