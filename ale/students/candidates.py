@@ -43,13 +43,13 @@ LEANING = (
 weak and wins 15 where it is strong. The last one is the nearest to another.
 """
 
-
 FEW = (
-    ALL_OPINIONS,
-    Candidate(1.0, {"firm": 0.5, "neighbours": 0.5}, 1.0),
-    Candidate(0.3, {"firm": 1.0}, 0.5),
+    Candidate(1.0, {"teacher": 0.7, "firm": 0.4, "neighbours": 0.4}, 2.0),
+    Candidate(3.0, {"firm": 0.7, "neighbours": 0.7}, 0.4),
 )
-"""With a dozen labels, which may all be of one odd kind, only what holds on to the teacher."""
+"""With a dozen labels, which may all be of one odd kind, only what holds on to the teacher. The first that are
+asked are those it is silent about: they cannot tell how good its answers are, and may not overrule them.
+"""
 
 
 def candidates_for(rows: int, labels: int, *, teacher: bool) -> tuple[Candidate, ...]:
