@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from ml_backend.ports import free_port
 from ml_backend.redis_server import answers, find_redis_server
@@ -20,6 +21,10 @@ from tests.integration.postgres import database_url, postgres
 
 # These need a running compose stack: `.ci/docker` starts one and names it. Elsewhere they are not part of the suite.
 collect_ignore = [] if os.environ.get("ALE_TEST_COMPOSE") else ["compose"]
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+settings.register_profile("ale", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ale")
 
 __all__ = ["ale", "database_url", "label_studio", "label_studio_program", "new_loop", "postgres"]
 
