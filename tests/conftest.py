@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
 
 from ml_backend.ports import free_port
 from ml_backend.redis_server import answers, find_redis_server
@@ -23,8 +23,10 @@ from tests.integration.postgres import database_url, postgres
 collect_ignore = [] if os.environ.get("ALE_TEST_COMPOSE") else ["compose"]
 
 # How long an example takes says how busy the machine is, not whether the property holds.
-settings.register_profile("ale", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ale")
+hypothesis.settings.register_profile(
+    "ale", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ale")
 
 __all__ = ["ale", "database_url", "label_studio", "label_studio_program", "new_loop", "postgres"]
 
