@@ -81,7 +81,9 @@ def test_audits_come_without_a_suggestion_at_the_set_rate_and_train_nothing(new_
     loop.start()
     assert loop.row.audit_since is not None
     served = []
-    for _ in range(4):  # never more than stand at the head of one version: those behind it have no suggestion yet
+    for _ in range(
+        4
+    ):  # never more than stand at the head of one version: those behind it have no suggestion yet
         served += serve(loop, 10)
         loop.learn()
     loop.add(messages(12))

@@ -159,7 +159,7 @@ def test_the_promise_is_kept_by_the_user_who_never_stops_trying() -> None:
     assert broken <= 12  # by 450 labels a quarter of the 5 % may be spent
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), harder=st.floats(0.01, 0.05))
 def test_a_stricter_promise_covers_no_more(seed: int, harder: float) -> None:
     """At the same path: a set that may be finished at a small error may be finished at a larger one."""
