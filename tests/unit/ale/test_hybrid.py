@@ -139,6 +139,21 @@ def test_the_same_input_gives_the_same_student() -> None:
     assert np.array_equal(again.logits(pool()[0]), second.logits(pool()[0]))
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_second_fit_is_as_good_as_a_first(heard: bool) -> None:
+    """On the pool that it knows, with the same teacher and without one, and on another pool."""
+    points, truth = pool()
+    rows = np.arange(40, dtype=np.int64)
+    told = teacher(truth, 0.8) if heard else None
+    other, again = points[::-1].copy(), HybridStudent()
+    again.fit(points, rows[:20], truth[:20], labels=LABELS, teacher=told)
+    for pool_, said in ((points, told), (points, None), (other, told)):
+        fresh = HybridStudent().fit(pool_, rows, truth[rows], labels=LABELS, teacher=said)
+        again.fit(pool_, rows, truth[rows], labels=LABELS, teacher=said)
+        assert np.array_equal(again.pool_logits(), fresh.pool_logits())
+        assert np.array_equal(again.logits(points), fresh.logits(points))
+
+
 def test_human_rows_keep_what_people_said() -> None:
     """Also where the student alone would say otherwise, and to the majority where people differ."""
     points, truth = pool()
