@@ -96,7 +96,10 @@ class HybridStudent:
             np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
             {name: opinion[labelled] for name, opinion in opinions.items()},
         )
-        candidates = candidates_for(len(targets), labels, teacher=ground is not None)
+        heard = None
+        if ground is not None and teacher is not None:
+            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
+        candidates = candidates_for(len(targets), labels, heard=heard)
         held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))

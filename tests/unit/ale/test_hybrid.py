@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ale.calibration import softmax
+from ale.students.candidates import FEW, LEANING, PLAIN, Candidate, candidates_for
 from ale.students.graph import neighbour_graph, smooth
 from ale.students.hybrid import HybridStudent
 from ale.students.leaning import fit_leaning
@@ -100,6 +101,17 @@ def test_labels_where_the_teacher_was_silent_do_not_overrule_its_answers() -> No
     answered = np.flatnonzero(~np.isnan(told).any(axis=1))
     same = student.pool_logits()[answered].argmax(axis=1) == told[answered].argmax(axis=1)
     assert np.mean(same) > 0.94
+
+
+@pytest.mark.parametrize(
+    ("rows", "heard", "chosen"),
+    [(50, None, PLAIN), (29, 29, FEW), (30, 30, LEANING), (60, 10, FEW), (60, 40, LEANING), (90, 0, LEANING)],
+)
+def test_only_labels_where_the_teacher_spoke_can_judge_it(
+    rows: int, heard: int | None, chosen: tuple[Candidate, ...]
+) -> None:
+    """Until there are some, or very many others, only what holds on to it competes."""
+    assert candidates_for(rows, LABELS, heard=heard) == chosen
 
 
 def test_the_teacher_alone_makes_a_student() -> None:
