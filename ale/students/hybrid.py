@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -32,13 +33,23 @@ from ale.students.candidates import (
     stack,
 )
 from ale.students.distilling import clamp, distil, straight_part
-from ale.students.ground import main_directions, survey
+from ale.students.ground import Ground, main_directions, survey
 from ale.students.memory import DIRECTIONS, Memory, with_memory
 from ale.students.mixture import judge
 from ale.students.softmax import Weights, apply, one_hot
 from ale.types import Embeddings, Indices, Probs
 
 _LEAST = 1e-7  # of a probability, before its logarithm
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Surveyed:
+    """The arrays that were surveyed, and what was found."""
+
+    pool: Embeddings
+    teacher: Probs | None
+    ground: Ground | None
+    basis: NDArray[np.float32]
 
 
 class HybridStudent:
@@ -58,6 +69,7 @@ class HybridStudent:
         self._out_of_fold: NDArray[np.float64] | None = None
         self._pool: NDArray[np.float64] | None = None
         self._committee: NDArray[np.float32] | None = None
+        self._surveyed: _Surveyed | None = None
 
     def fit(
         self,
@@ -70,10 +82,10 @@ class HybridStudent:
         teacher: Probs | None = None,
         weights: NDArray[np.float64] | None = None,
     ) -> Self:
-        """See `ale.protocols.Student.fit`. Deterministic."""
+        """See `ale.protocols.Student.fit`. Deterministic; a second fit to the same arrays knows the ground."""
         if len(np.unique(targets)) < 2:
             raise NotEnoughLabels("need_two_classes", "a student needs labels of at least two classes")
-        ground = survey(pool, teacher)
+        ground, basis = self._survey(pool, teacher)
         opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
         short = np.hstack([pool @ span, silence(teacher if ground is not None else None, len(pool))])
@@ -84,7 +96,10 @@ class HybridStudent:
             np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
             {name: opinion[labelled] for name, opinion in opinions.items()},
         )
-        candidates = candidates_for(len(targets), labels, teacher=ground is not None)
+        heard = None
+        if ground is not None and teacher is not None:
+            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
+        candidates = candidates_for(len(targets), labels, heard=heard)
         held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))
@@ -107,7 +122,6 @@ class HybridStudent:
             axis=0,
         )
         alone = straight if ground is None else distil(pool, ground, straight, believed, counted)
-        basis = main_directions(pool, DIRECTIONS) if ground is None else ground.basis
         self._weights, self._memory = with_memory(pool, basis, alone, believed, labelled)
         self._values = {
             "mixture": [
@@ -116,6 +130,15 @@ class HybridStudent:
             ]
         }
         return self
+
+    def _survey(self, pool: Embeddings, teacher: Probs | None) -> tuple[Ground | None, NDArray[np.float32]]:
+        """The ground and the main directions of a pool; half of a quick fit is spent on them."""
+        known = self._surveyed
+        if known is None or known.pool is not pool or known.teacher is not teacher:
+            ground = survey(pool, teacher)
+            basis = main_directions(pool, DIRECTIONS) if ground is None else ground.basis
+            known = self._surveyed = _Surveyed(pool, teacher, ground, basis)
+        return known.ground, known.basis
 
     @classmethod
     def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:

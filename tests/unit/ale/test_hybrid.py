@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ale.calibration import softmax
+from ale.students.candidates import FEW, LEANING, PLAIN, Candidate, candidates_for
 from ale.students.graph import neighbour_graph, smooth
 from ale.students.hybrid import HybridStudent
 from ale.students.leaning import fit_leaning
@@ -102,6 +103,17 @@ def test_labels_where_the_teacher_was_silent_do_not_overrule_its_answers() -> No
     assert np.mean(same) > 0.94
 
 
+@pytest.mark.parametrize(
+    ("rows", "heard", "chosen"),
+    [(50, None, PLAIN), (29, 29, FEW), (30, 30, LEANING), (60, 10, FEW), (60, 40, LEANING), (90, 0, LEANING)],
+)
+def test_only_labels_where_the_teacher_spoke_can_judge_it(
+    rows: int, heard: int | None, chosen: tuple[Candidate, ...]
+) -> None:
+    """Until there are some, or very many others, only what holds on to it competes."""
+    assert candidates_for(rows, LABELS, heard=heard) == chosen
+
+
 def test_the_teacher_alone_makes_a_student() -> None:
     """Before any label; better than chance on new texts, and nothing where the teacher is silent."""
     points, truth = pool()
@@ -137,6 +149,21 @@ def test_the_same_input_gives_the_same_student() -> None:
     assert np.array_equal(first.out_of_fold_logits(), second.out_of_fold_logits())
     again = HybridStudent.from_state(*first.state())
     assert np.array_equal(again.logits(pool()[0]), second.logits(pool()[0]))
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_second_fit_is_as_good_as_a_first(heard: bool) -> None:
+    """On the pool that it knows, with the same teacher and without one, and on another pool."""
+    points, truth = pool()
+    rows = np.arange(40, dtype=np.int64)
+    told = teacher(truth, 0.8) if heard else None
+    other, again = points[::-1].copy(), HybridStudent()
+    again.fit(points, rows[:20], truth[:20], labels=LABELS, teacher=told)
+    for pool_, said in ((points, told), (points, None), (other, told)):
+        fresh = HybridStudent().fit(pool_, rows, truth[rows], labels=LABELS, teacher=said)
+        again.fit(pool_, rows, truth[rows], labels=LABELS, teacher=said)
+        assert np.array_equal(again.pool_logits(), fresh.pool_logits())
+        assert np.array_equal(again.logits(points), fresh.logits(points))
 
 
 def test_human_rows_keep_what_people_said() -> None:
