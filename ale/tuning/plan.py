@@ -26,7 +26,6 @@ class Plan:
     rate: float = 3e-4
     head_rate: float = 2e-3
     balance: float = 0.5
-    contrast: float = 0.0
     decay: float = 0.01
     tokens: int = 128
 

@@ -21,7 +21,7 @@ MARKS = 4
 
 _WARM_UP = 0.1
 _LAST_RATE = 0.02
-_SHARPNESS = 10.0  # of the contrast between unit vectors
+_PARTS = 2
 _AT_ONCE = 64
 
 
@@ -82,7 +82,7 @@ def tune(
             rate = min(1.0, (done + 1) / (_WARM_UP * steps)) * max(_LAST_RATE, 1.0 - way)
             for group, most in zip(optimiser.param_groups, full, strict=True):
                 group["lr"] = rate * most
-            _step(upper, optimiser, lesson.part(next(drawn)), plan)
+            _step(upper, optimiser, lesson.part(next(drawn)))
             done += 1
             way = max(done / steps, 1.0 - time.left / total)
             if watched and way * MARKS >= len(logits) + 1:
@@ -106,33 +106,25 @@ def believe(upper: Upper, texts: Sequence[Tensor]) -> Logits:
     return found
 
 
-def _step(upper: Upper, optimiser: torch.optim.Optimizer, lesson: Lesson, plan: Plan) -> None:
+def _step(upper: Upper, optimiser: torch.optim.Optimizer, lesson: Lesson) -> None:
+    """One step on one batch; on a CPU the short texts and the long ones apart, so that little is padded."""
     upper.train()
-    x, mask = stacked(lesson.texts)
-    targets = torch.tensor(lesson.targets, device=x.device)
-    weights = torch.tensor(lesson.weights, dtype=torch.float32, device=x.device)
-    # bfloat16 is quick on a GPU only; its range needs no scaling of the loss.
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
-        vectors, logits = upper(x, mask)
-    losses = functional.cross_entropy(logits.float(), targets, reduction="none")
-    loss = (weights * losses).sum() / weights.sum().clamp(min=1e-9)
-    if plan.contrast:
-        loss = loss + plan.contrast * _contrast(vectors.float(), targets)
     optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    everyone = max(float(lesson.weights.sum()), 1e-9)
+    order = np.argsort([len(text) for text in lesson.texts], kind="stable")
+    on_gpu = lesson.texts[0].is_cuda
+    for rows in [order] if on_gpu else np.array_split(order, min(_PARTS, len(order))):
+        part = lesson.part(rows)
+        x, mask = stacked(part.texts)
+        targets = torch.tensor(part.targets, device=x.device)
+        weights = torch.tensor(part.weights / everyone, dtype=torch.float32, device=x.device)
+        # bfloat16 is quick on a GPU only; its range needs no scaling of the loss.
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=on_gpu):
+            logits = upper(x, mask)[1]
+        losses = functional.cross_entropy(logits.float(), targets, reduction="none")
+        torch.autograd.backward((weights * losses).sum())
     torch.nn.utils.clip_grad_norm_(upper.parameters(), 1.0)
     optimiser.step()
-
-
-def _contrast(vectors: Tensor, targets: Tensor) -> Tensor:
-    """Supervised contrast (Khosla et al., 2020): texts of one label near each other, others far."""
-    near = _SHARPNESS * vectors @ vectors.T
-    own = torch.eye(len(targets), dtype=torch.bool, device=targets.device)
-    log_share = near - torch.logsumexp(near.masked_fill(own, -torch.inf), dim=1, keepdim=True)
-    same = (targets[:, None] == targets[None]) & ~own
-    several = same.any(dim=1)
-    each = (log_share * same).sum(dim=1)[several] / same.sum(dim=1)[several]
-    return -each.mean() if len(each) else near.sum() * 0.0
 
 
 class _Draws:
