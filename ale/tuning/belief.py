@@ -33,7 +33,10 @@ class TunedBelief:
 class Tuned(Protocol):
     """A tuned encoder with its head."""
 
-    belief: TunedBelief
+    @property
+    def belief(self) -> TunedBelief:
+        """What it believes of the pool that it was tuned on."""
+        ...
 
     def logits(self, texts: Sequence[str]) -> Logits:
         """What it believes about any texts."""

@@ -1,7 +1,7 @@
 """A BERT encoder in plain torch, cut in two: a lower part that stays as it is, an upper part that learns.
 
 What the lower part makes of a text is computed once and serves every tuning. Learning the upper half of
-MiniLM was as good as learning all of it, at less than half the price.
+MiniLM was as good as learning all of it, and costs less.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ale.tuning.belief import TunedBelief
 from ale.tuning.bert import padded
 from ale.tuning.cross import Reader, tune_on
 from ale.tuning.plan import Countdown, Plan
-from ale.tuning.tune import Lesson, _Draws
+from ale.tuning.tune import MARKS, Lesson, _Draws, tune
 from tests.unit.ale.tiny_bert import PLAN, reader
 from tests.unit.ale.tiny_texts import Texts, needles
 
@@ -110,13 +110,28 @@ def ticking(step: float) -> Iterator[float]:
     return count(0.0, step)
 
 
-def test_time_shortens_every_tuning_and_none_is_left_out() -> None:
-    """With a clock that runs quickly there are fewer steps, and still a belief about everything."""
+def test_time_shortens_a_tuning() -> None:
+    """A clock that runs out after some fifteen steps: it is shorter, and was still judged at every mark."""
+    texts, truth = needles(80)
+    read = reader()
+    lesson = Lesson(read.hidden(texts[:60]), truth[:60], np.ones(60))
+    steps = []
+    for seconds in (1e6, 16.0):
+        clock = ticking(1.0)
+        time = Countdown(seconds, lambda clock=clock: next(clock))  # type: ignore[misc]
+        tuning = tune(read.upper, lesson, PLAN, time, seed=0, watched=read.hidden(texts[60:]))
+        assert [one.shape for one in tuning.watched] == [(20, 2)] * MARKS
+        steps.append(tuning.steps)
+    assert steps[0] == PLAN.steps(60) == 40
+    assert 10 < steps[1] < 17
+
+
+def test_no_tuning_takes_the_time_of_the_others() -> None:
+    """With little time all of them are short, and there is a belief about everything when it is over."""
     texts, truth = needles(80)
     clock = ticking(1.0)
     time = Countdown(60.0, lambda: next(clock))
     _, belief = tune_on(reader(), texts, np.arange(60), truth[:60], plan=PLAN, time=time)
-    assert 0 < belief.steps < PLAN.steps(60)
     assert belief.seconds <= 60.0
     assert np.isfinite(belief.pool).all()
     assert belief.pool.shape == (80, 2)
