@@ -6,6 +6,7 @@ Pure: arrays in, arrays out. Who reads the annotations and who publishes the res
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -50,7 +51,7 @@ class LearnInput:
     targets: NDArray[np.int64]
     labels: LabelSpace
     strategy: Strategy
-    student: type[Student]
+    student: Callable[[], Student]
     groups: NDArray[np.int64] | None = None
     weights: NDArray[np.float64] | None = None
     teacher: Probs | None = None
