@@ -90,12 +90,16 @@ def boundary(
         passing = met <= np.array([*earlier, most])[:, None]
         return float((arriving * np.exp(ways - replaced) * passing).sum()) if errors <= pool else 0.0
 
-    found = max((-1, *earlier))
-    while found >= 0 and risk(found) > budget:
-        found -= 1
-    while found + 1 < len(met) and risk(found + 1) <= budget:
-        found += 1
-    return found
+    # Few errors at this look are a weak bound on what may be wrong: then the chance of the earlier looks counts
+    # in full, and it may be that only from some number on all is within the budget.
+    fits = -1
+    for most in range(max((0, *earlier)), len(met)):
+        if risk(most) <= budget:
+            fits = most
+        elif fits >= 0:
+            break
+    below = range(max((0, *earlier)) - 1, -1, -1) if fits < 0 else ()
+    return next((most for most in below if risk(most) <= budget), fits)
 
 
 def _highest(pool: int, left: int, drawn: int) -> int:

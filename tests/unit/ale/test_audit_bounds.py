@@ -135,3 +135,15 @@ def test_looks_spend_what_they_may(
         assert breaks(worst, early + 1, -1) > budget / 3 - 1e-9, (
             "one more error at the first look is too many"
         )
+
+
+def test_earlier_looks_cost_little() -> None:
+    """A quarter of a pool is audited: after four looks the fifth allows nearly as many errors as one look would."""
+    pool, counts = 4000, (300, 450, 600, 800, 1000)
+    limits: tuple[int, ...] = ()
+    left = tuple(int(0.05 * (pool - count)) for count in counts)
+    for upto, count in enumerate(counts, start=1):
+        limits = (*limits, boundary(pool, left[:upto], counts[:upto], limits, 0.05 * spent(count)))
+    alone = boundary(pool, left[-1:], counts[-1:], (), 0.05 * spent(1000))
+    assert alone - 2 <= limits[-1] <= alone
+    assert list(limits) == sorted(limits)
