@@ -96,7 +96,8 @@ def audit(
     """
     order = np.random.default_rng(seed).permutation(past.reserve)
     made: list[Look] = []
-    learnt, sure = (-1, -1), np.zeros(0)
+    learnt = (-1, -1)
+    sure: NDArray[np.float64] = np.zeros(0)
     for count in range(EVERY, min(len(order), max(SHOWN)) + 1, EVERY):
         if declared(count) != count:
             continue
