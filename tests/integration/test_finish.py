@@ -224,3 +224,14 @@ def test_parquet_names_its_extra(
     code, said = finish(settings, tmp_path / "out", "--format", "parquet")
     assert (code, "ale-label-studio[parquet]" in said) == (2, True)
     assert looks.promises(db, KEY) == []
+
+
+def test_a_folder_that_can_not_be_written_names_the_option(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """As in a container whose files are read-only; the same look may be had again elsewhere."""
+    add_audited_project(settings, db, 450, FEW)
+    (tmp_path / "file").write_text("no folder")
+    code, said = finish(settings, tmp_path / "file", "--max-error", "0.05")
+    assert (code, "name another folder with --out" in said) == (2, True), said
+    assert finish(settings, tmp_path / "out", "--max-error", "0.05")[0] == 0
