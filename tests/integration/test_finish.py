@@ -254,3 +254,14 @@ def test_a_paid_teacher_is_doubted_where_its_readers_expect_another_answer(
     assert len(auto) > SIZE / 3
     assert sum(row["label"] != TRUTH[row["task"]] for row in auto) <= 0.02 * len(auto)
     assert "the first 150 only taught" in (tmp_path / "one" / "certificate.md").read_text()
+
+
+def test_a_folder_that_can_not_be_written_names_the_option(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """As in a container whose files are read-only; the same look may be had again elsewhere."""
+    add_audited_project(settings, db, 450, FEW)
+    (tmp_path / "file").write_text("no folder")
+    code, said = finish(settings, tmp_path / "file", "--max-error", "0.05")
+    assert (code, "name another folder with --out" in said) == (2, True), said
+    assert finish(settings, tmp_path / "out", "--max-error", "0.05")[0] == 0
