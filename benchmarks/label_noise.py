@@ -154,6 +154,9 @@ def _ours(found: Judgement, error: NDArray[np.bool_], given: Labels, rows: Rows)
 def main(arguments: Sequence[str]) -> int:
     """Prints a table; the exit code is 0."""
     asked = _parse(arguments)
+    if asked.data is None:
+        print("label_noise: nothing to read, name a file of gold labels with --data")
+        return 0
     table = read_table(asked.data)
     texts = [normalise(text) or "" for text in table.column(asked.text_column)]
     said = table.column(asked.label_column)
@@ -215,7 +218,7 @@ def _show(kept: dict[str, list[dict[str, Any]]]) -> None:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks label_noise", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--text-column", default="text")
     parser.add_argument("--label-column", default="label")
     parser.add_argument("--descriptions", type=Path)

@@ -27,6 +27,11 @@ from ale.students import HybridStudent
 def main(arguments: Sequence[str]) -> int:
     """Prints the figures; the exit code is 0."""
     asked = _parse(arguments)
+    if asked.data is None:
+        print(
+            "real_errors: nothing to read, name a file with --data, and its --label-column and --truth-column"
+        )
+        return 0
     table = read_table(asked.data)
     given, truth = table.column(asked.label_column), table.column(asked.truth_column)
     names = [name for name in asked.teacher_columns.split(",") if name]
@@ -96,11 +101,14 @@ def _about(flagged: NDArray[np.bool_], error: NDArray[np.bool_]) -> str:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks real_errors", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--text-column", default="text")
-    parser.add_argument("--label-column", required=True)
-    parser.add_argument("--truth-column", required=True)
+    parser.add_argument("--label-column")
+    parser.add_argument("--truth-column")
     parser.add_argument("--teacher-columns", default="")
     parser.add_argument("--verdicts", type=int, default=100)
     parser.add_argument("--cache", type=Path)
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.data is not None and None in (asked.label_column, asked.truth_column):
+        parser.error("--data needs --label-column and --truth-column")
+    return asked

@@ -17,6 +17,7 @@ from ale.teachers.recorded import hard
 from ale.text import to_example
 from ale.types import Embeddings, LabelSpace, Probs
 
+_LIKE_MISSING = {"nan", "none", "null", "n/a", "na", "<na>"}
 Encode = Callable[[Sequence[str]], Embeddings]
 
 
@@ -66,6 +67,11 @@ def read_columns(columns: Columns, encode: Encode, more: Mapping[str, Probs] | N
     notes = []
     if len(rows) < len(labels):
         notes.append(f"{len(labels) - len(rows)} rows without a text or a label are not judged")
+    missing = sorted({label for label in labels if label.casefold() in _LIKE_MISSING})
+    if missing:
+        notes.append(
+            f"{', '.join(map(repr, missing))}: taken as a label; leave the cell empty where there is none"
+        )
     known = [one for one in (examples[row] for row in rows) if one is not None]
     texts = tuple(one.text for one in known)
     given = np.array([space.labels.index(labels[row]) for row in rows], np.int64)

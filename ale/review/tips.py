@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.review.channel import Judgement
 from ale.review.issues import CUT, MIN_OF_CLASS
@@ -16,6 +17,7 @@ _PAIR_SHARE, _PAIR_ROWS = 0.2, 5  # of all doubted labels, from which a pair is 
 _TWIN = 0.95  # cosine from which two texts are the same but for a detail
 _ALONE = 0.1  # cosine to the closest text below which a text speaks of nothing that others speak of
 _SHOWN = 20
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +58,37 @@ def _confused_pairs(data: Labelled, found: Judgement) -> Iterator[Tip]:
 
 def _two_labels(data: Labelled) -> Iterator[Tip]:
     """Equal or nearly equal texts with different labels."""
-    if len(data.rows) > MOST_ROWS or len(data.rows) < 2:
-        return
-    near, closeness = nearest(data.evidence.features, np.arange(len(data.rows)), 1)
-    twin = np.flatnonzero((closeness[:, 0] >= _TWIN) & (data.given != data.given[near[:, 0]]))
-    if len(twin):
-        rows = np.unique(np.concatenate([twin, near[twin, 0]]))
+    n = len(data.rows)
+    apart: NDArray[np.bool_] = np.zeros(n, bool)
+    groups = data.evidence.groups
+    if groups is not None:
+        pairs = np.unique(np.stack([groups, data.given]), axis=1)[0]
+        several, labels = np.unique(pairs, return_counts=True)
+        apart = np.isin(groups, several[labels > 1])
+    if 2 <= n <= MOST_ROWS:
+        near, closeness = nearest(data.evidence.features, np.arange(n), 1, groups)
+        twin = np.flatnonzero((closeness[:, 0] >= _TWIN) & (data.given != data.given[near[:, 0]]))
+        apart[twin] = apart[near[twin, 0]] = True
+    rows = np.flatnonzero(apart)
+    if len(rows):
         yield Tip(
             "two_labels_of_one_text",
-            f"{len(rows)} texts stand beside an equal or nearly equal one with another label",
+            f"{len(rows)} rows stand beside one with an equal or nearly equal text and another label",
             tuple(data.rows[rows[:_SHOWN]].tolist()),
         )
 
 
 def _rare(data: Labelled) -> Iterator[Tip]:
     counts = np.bincount(data.given, minlength=len(data.space))
-    for label, count in zip(data.space.labels, counts, strict=True):
-        if count < MIN_OF_CLASS:
-            yield Tip("rare_label", f"{label!r} was given {count} times: too rarely to judge it", ())
+    rare = np.flatnonzero((counts > 0) & (counts < MIN_OF_CLASS))
+    if len(rare):
+        shown = ", ".join(repr(data.space.labels[label]) for label in rare[:_NAMED])
+        more = f" and {len(rare) - _NAMED} more labels" if len(rare) > _NAMED else ""
+        yield Tip(
+            "rare_label",
+            f"given too rarely (fewer than {MIN_OF_CLASS} times) to judge them: {shown}{more}",
+            tuple(data.rows[np.flatnonzero(np.isin(data.given, rare))[:_SHOWN]].tolist()),
+        )
     if counts.max() >= 20 * max(1, int(np.median(counts))):
         most = data.space.labels[int(counts.argmax())]
         yield Tip("imbalance", f"{most!r} has {counts.max() / counts.sum():.0%} of all labels", ())
@@ -83,7 +98,9 @@ def _outliers(data: Labelled) -> Iterator[Tip]:
     if not 50 <= len(data.rows) <= MOST_ROWS:
         return
     _, closeness = nearest(data.evidence.features, np.arange(len(data.rows)), 1, data.evidence.groups)
-    alone = np.flatnonzero(closeness[:, 0] < _ALONE)
+    # A row without a direction (all texts alike) says nothing; -inf: every other row has the same text.
+    known = data.evidence.features.any(axis=1) & np.isfinite(closeness[:, 0])
+    alone = np.flatnonzero(known & (closeness[:, 0] < _ALONE))
     if len(alone):
         yield Tip(
             "outlier",

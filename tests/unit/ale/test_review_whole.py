@@ -202,3 +202,27 @@ def test_equal_texts_with_two_labels_are_told() -> None:
     labels[6], labels[0] = "money", "food"
     kinds = {tip.kind for tip in review(columns(texts=texts, labels=labels)).tips}
     assert "two_labels_of_one_text" in kinds
+
+
+def test_texts_that_are_all_alike_are_no_outliers() -> None:
+    """They have one label too many each, and nothing else is known of them."""
+    given = columns()
+    kinds = {tip.kind for tip in review(columns(texts=["same"] * len(given.texts))).tips}
+    assert "two_labels_of_one_text" in kinds
+    assert "outlier" not in kinds
+
+
+def test_many_rare_labels_are_one_line() -> None:
+    """A column of numbers taken as labels does not fill the page; a label known from verdicts only is not rare."""
+    count = len(columns().labels)
+    found = review(columns(labels=[f"l{i}" for i in range(count)], verdicts=["new"] + [""] * (count - 1)))
+    (rare,) = [tip for tip in found.tips if tip.kind == "rare_label"]
+    assert rare.text.endswith(f"and {count - 10} more labels")
+    assert not found.flagged
+
+
+def test_a_cell_that_looks_missing_is_told() -> None:
+    """'nan' stays a label: it may be one; the user reads what was made of it."""
+    labels = list(columns().labels)
+    labels[0] = "nan"
+    assert any("'nan': taken as a label" in note for note in review(columns(labels=labels)).notes)
