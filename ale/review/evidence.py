@@ -37,3 +37,8 @@ class Evidence:
     def teachers(self) -> list[Probs]:
         """All of them, the first one first."""
         return [*([] if self.teacher is None else [self.teacher]), *self.more_teachers]
+
+    @property
+    def unheard(self) -> list[Probs]:
+        """Teachers whose word is to be weighed. A student learns with the first one: it is not heard twice."""
+        return self.teachers if self.held_out is None else list(self.more_teachers)

@@ -24,6 +24,9 @@ MIN_LABELS = 10
 MIN_OF_CLASS = 3  # a label with fewer rows is not judged by the student alone: it hardly knows it
 MAX_SHARE = 0.3  # of the labels, in one run
 CUT = 0.6  # surer than a coin, so that the hard rows of clean data are mostly left alone
+# Of labels that were asked for because they are hard: there the chances are too careful, with a teacher in the
+# student even more (measured on the sample pool, 10 % noise: precision .53 to .60 at recall .64 to .72).
+LIVE_CUT, LIVE_CUT_TAUGHT = 0.3, 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,16 @@ def find_label_issues(
     evidence: Evidence,
     labels: LabelSpace,
     *,
-    cut: float = CUT,
+    cut: float | None = None,
     names: Sequence[str] = (),
     most_chars: int = MAX_CHARS,
 ) -> Review:
-    """The labels most likely to be wrong, worst first, at most max(3, 30 %) of them; never raises."""
+    """The labels most likely to be wrong, worst first, at most max(3, 30 %) of them; never raises.
+
+    The `cut` is by default the one for actively chosen labels.
+    """
+    if cut is None:
+        cut = LIVE_CUT_TAUGHT if evidence.teachers else LIVE_CUT
     skipped = why_not(evidence.targets)
     if skipped is not None:
         return Review([], skipped)

@@ -41,7 +41,7 @@ def _weigh(evidence: Evidence, labels: int) -> Judgement:
     found = _judge(evidence, [*student, *views], np.eye(labels)[given])
     sure = found.wrong > SURE
     again = evidence.refit is not None and len(np.unique(given[~sure])) > 1
-    if not sure.any() or not (again or evidence.teachers or evidence.annotators is not None):
+    if not sure.any() or not (again or evidence.unheard or evidence.annotators is not None):
         return found
     if again and evidence.refit is not None:
         student = _logs(evidence.refit(np.where(sure, 0.0, 1.0)))
@@ -54,11 +54,12 @@ def _with_common_belief(evidence: Evidence, found: Judgement, labels: int) -> Ju
     The channel learns what a witness is worth from the given labels, and so trusts those who share their errors.
     From two teachers on, their agreement among each other is a second measure; alone it would be the worse one.
     """
-    if len(evidence.teachers) < 2 or labels < 2:
+    teachers = evidence.unheard
+    if len(teachers) < 2 or labels < 2:
         return found
     given = hard(evidence.targets, labels)
-    assumed = [_GIVEN_RIGHT, *[_TEACHER_RIGHT] * len(evidence.teachers)]
-    together = fuse([given, *evidence.teachers], assumed=assumed).probs
+    assumed = [_GIVEN_RIGHT, *[_TEACHER_RIGHT] * len(teachers)]
+    together = fuse([given, *teachers], assumed=assumed).probs
     against = 1.0 - together[np.arange(len(given)), evidence.targets].astype(np.float64)
     moved = _odds(found.score) + _COMMON * _odds(against)
     return replace(found, score=1.0 / (1.0 + np.exp(-moved)))
@@ -89,7 +90,7 @@ def _views(evidence: Evidence, labels: int) -> list[NDArray[np.float64]]:
 
 
 def _judge(evidence: Evidence, views: list[NDArray[np.float64]], truth: Truth) -> Judgement:
-    heard = [opinion for teacher in evidence.teachers for opinion in teacher_opinions(teacher, truth)]
+    heard = [opinion for teacher in evidence.unheard for opinion in teacher_opinions(teacher, truth)]
     who, groups = evidence.annotators, evidence.groups
     if who is not None and groups is not None:
         tables = annotator_tables(evidence.targets, who, groups, truth)
