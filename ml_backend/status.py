@@ -38,7 +38,7 @@ def overview(services: Services) -> Json:
         if row.status == "connected":
             connection = services.marks.connection if reachable else None
             entry["teaching"] = teachers_seen(services.settings, services.db, connection, row)
-            if connection is not None and tunes(services.settings):
+            if tunes(services.settings):
                 entry["tuning"] = tuning_seen(connection, row.key)
     return {
         "redis": "ok" if reachable else "unreachable",

@@ -94,7 +94,7 @@ def keep(
     manifest: dict[str, Any] = {"labels": list(made.labels), "student": TransformerStudent.kind}
     if weights is not None:
         save_checkpoint(_root(settings, _WEIGHTS), project, name, weights, manifest)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "hashes": _bytes(made.hashes),
         "logits": made.logits,
         "learnt_hashes": _bytes(made.learnt),

@@ -31,11 +31,16 @@ def student_counts(student: Student, kept: Kept | None) -> Json:
     return said
 
 
-def tuning_seen(connection: redis.Redis, project: str) -> Json:
-    """Whether a tuning goes on, and why the last one failed; may raise RedisError."""
-    failed = last_failure(connection, project)
+def tuning_seen(connection: redis.Redis | None, project: str) -> Json | None:
+    """Whether a tuning goes on, and why the last one failed; None where Redis does not say it."""
+    if connection is None:
+        return None
+    try:
+        failed, running = last_failure(connection, project), is_tuning(connection, project)
+    except redis.RedisError:
+        return None
     return {
-        "running": is_tuning(connection, project),
+        "running": running,
         "problem": "" if failed is None else failed.problem,
         "failed_at": None if failed is None else failed.at,
     }
