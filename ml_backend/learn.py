@@ -155,7 +155,8 @@ class LearnRun:
             return
         with self._timed("tuned"):
             kept = self._kept = newest(self.settings, self.project.key, self.space.labels)
-            self.tuning = None if self.teach_more else need(dataset, kept)
+            # Texts without an embedding are in no data set yet: they would look like labels that were taken back.
+            self.tuning = None if self.counts["not_embedded"] else need(dataset, kept)
             if kept is not None:
                 student = partial(TransformerStudent, kept.belief(dataset))
                 recipe = self.learning.recipe | {"tuning": kept.id}
