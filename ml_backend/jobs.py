@@ -188,7 +188,9 @@ def tune_project(project: str) -> str:
             note_failure(connection, project, labels, services.settings.tune_s, problem)
             services.marks.count(f"tune:failed:{type(error).__name__}")
             return "failed"
-        except RuntimeError as error:  # torch's, above all when a GPU has no memory left; its text may hold paths
+        except (
+            RuntimeError
+        ) as error:  # torch's, above all when a GPU has no memory left; its text may hold paths
             problem = f"{type(error).__name__}, see the worker's log"
             logger.exception("project %s: tune", project)
             note_failure(connection, project, labels, services.settings.tune_s, problem)

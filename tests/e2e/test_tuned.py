@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def tuned_loop(
 ) -> Iterator[Loop]:
     """A project of 60 messages, 30 of them labelled, on an ALE that tunes: seconds where it has the machine."""
     with (
-        running_ale(label_studio, tmp_path, ALE_STUDENT="transformer", ALE_TUNE_S=200) as ale,
+        running_ale(label_studio, tmp_path, ALE_STUDENT="transformer", ALE_TUNE_S=60) as ale,
         loops_of(ale, request.node.name) as new,
     ):
         loop = new(messages(30))
@@ -78,7 +79,7 @@ def test_the_loop_goes_on_while_an_encoder_is_tuned_and_uses_it_after(tuned_loop
     (entry,) = overview(ale.services)["projects"]
     assert entry["student"]["tuning"] == kept.id
     assert entry["tuning"] == {"running": False, "problem": "", "failed_at": None}
-    console = Console(record=True, width=200, file=(ale.folder / "screen").open("w"))
+    console = Console(record=True, width=200, file=io.StringIO())
     show_status(console, overview(ale.services))
     assert f"tuned on {kept.facts['labels']} labels" in console.export_text()
 

@@ -32,7 +32,7 @@ from ml_backend.dataset import Dataset, fingerprint_labels
 from ml_backend.doctor.student import project_student
 from ml_backend.learn_input import learn_input
 from ml_backend.learning import build_learning
-from ml_backend.marks import connect_redis
+from ml_backend.marks import COUNTS, DUE, connect_redis
 from ml_backend.queues import TUNE, enqueue_tune, queue
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
@@ -289,8 +289,8 @@ def test_too_little_time_is_told_and_not_tried_again(
     assert not failed.blocks(Need("tune", 50), 0.01)
     assert not failed.blocks(Need("tune", 40), 60.0)
     assert newest(short, KEY, SPACE.labels) is None
-    assert services.marks.counts()["tune:failed:OutOfTime"] == 1
-    assert services.marks.pending() == {}
+    assert connection.hget(COUNTS, "tune:failed:OutOfTime") == b"1"
+    assert connection.zscore(DUE, KEY) is None
     assert failed.problem in student_line(None, tuning_seen(connection, KEY))
     (finding,) = project_student(short, projects.get(services.db, KEY))
     assert "OutOfTime" in finding.seen
@@ -311,10 +311,10 @@ def tuning_process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_killed_tuning_leaves_nothing_and_is_made_by_the_next(
-    tuned_settings: Settings, services: Services, connection: redis.Redis
+    tuned_settings: Settings, services: Services, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told to stop in the middle, the process ends without waiting for its job; another process makes the tuning
-    of the real encoder, within its seconds, and marks the project.
+    """Told to stop in the middle, the process ends without waiting for its job; whoever comes next makes the tuning
+    of the real encoder, and marks the project.
     """
     quick, names = tuned_settings.model_copy(update={"tune_s": 300.0}), texts(60)
     add_project(services.db, names)
@@ -326,13 +326,13 @@ def test_a_killed_tuning_leaves_nothing_and_is_made_by_the_next(
         assert process.wait(timeout=60) == 0
     tunings = f"{quick.checkpoints}/tunings"
     assert [list_versions(f"{tunings}/{what}", KEY) for what in ("weights", "beliefs")] == [[], []]
-    assert services.marks.pending() == {}
+    assert connection.zscore(DUE, KEY) is None
 
     connection.delete(f"ale:lock:tune:{KEY}")  # it would end by itself after a while
     Job.fetch(f"tune-{KEY}-40", connection=connection, serializer=JSONSerializer).delete()
     assert enqueue_tune(connection, KEY, 40, quick.tune_s)
-    with tuning_process(quick):
-        wait_until(lambda: KEY in services.marks.pending(), within_s=400)
+    work(quick, connection, monkeypatch)
+    assert connection.zscore(DUE, KEY) is not None
     kept = newest(quick, KEY, SPACE.labels)
     assert kept is not None
     assert kept.facts["labels"] == 40
