@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     encode,
     finish_guarantee,
+    label_noise,
     parse_replies,
     prompt_tokens,
     publish_latency,
+    real_errors,
     stopping,
     teach_throughput,
     web_latency,
@@ -24,6 +26,8 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "teach_throughput": teach_throughput.main,
     "encode": encode.main,
     "finish_guarantee": finish_guarantee.main,
+    "label_noise": label_noise.main,
+    "real_errors": real_errors.main,
     "stopping": stopping.main,
 }
 
