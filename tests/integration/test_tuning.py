@@ -316,7 +316,7 @@ def test_a_killed_tuning_leaves_nothing_and_is_made_by_the_next(
     """Told to stop in the middle, the process ends without waiting for its job; whoever comes next makes the tuning
     of the real encoder, and marks the project.
     """
-    quick, names = tuned_settings.model_copy(update={"tune_s": 300.0}), texts(60)
+    quick, names = tuned_settings.model_copy(update={"tune_s": 120.0}), texts(60)
     add_project(services.db, names)
     say(services.db, range(40), np.arange(60) % 2)
     enqueue_tune(connection, KEY, 40, quick.tune_s)
