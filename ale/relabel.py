@@ -68,7 +68,7 @@ def next_questions(
         raise ValueError(f"{len(waiting)} waiting rows, {len(probs)} rows of probabilities")
     if not (np.isfinite(probs).all() and np.isfinite(answers.held_out).all()):
         raise ValueError("a row of probabilities is not finite; leave out rows without a belief")
-    asked, first, table = _table(answers)
+    asked, first, table = table_of(answers)
     old, new = _scores(table, answers.held_out[first], probs)
     people = table.shape[1] if people is None else people
     open_ = (~np.isnan(table)).sum(axis=1) < min(most, people)
@@ -78,7 +78,7 @@ def next_questions(
     return Questions(rows[order], scores[order], order < int(open_.sum()))
 
 
-def _table(answers: Answers) -> tuple[Indices, Indices, NDArray[np.float64]]:
+def table_of(answers: Answers) -> tuple[Indices, Indices, NDArray[np.float64]]:
     """The answered rows, a position in `answers` of each, and (rows, annotators) with NaN for no answer."""
     asked, first, row = np.unique(answers.rows, return_index=True, return_inverse=True)
     names, column = np.unique(answers.annotators, return_inverse=True)
@@ -99,13 +99,13 @@ def _scores(table: NDArray[np.float64], held_out: Probs, probs: Probs) -> tuple[
         warnings.simplefilter("ignore", UserWarning)
         old, new = get_active_learning_scores(
             table if len(table) else None,
-            _decided(held_out) if len(table) else None,
-            _decided(probs) if len(probs) else None,
+            decided(held_out) if len(table) else None,
+            decided(probs) if len(probs) else None,
         )
     return 1.0 - np.asarray(old, np.float64), 1.0 - np.asarray(new, np.float64)
 
 
-def _decided(probs: Probs) -> NDArray[np.float64]:
+def decided(probs: Probs) -> NDArray[np.float64]:
     """Positive rows without ties: cleanlab breaks a tied vote by the global generator where these are equal."""
     tilted = np.maximum(probs.astype(np.float64), 1e-9) * (1.0 + 1e-7 * np.arange(probs.shape[1]))
     return np.asarray(tilted / tilted.sum(axis=1, keepdims=True))

@@ -11,6 +11,7 @@ from ml_backend.auth import WEBHOOK_HEADER
 from ml_backend.controls import find_control
 from ml_backend.identity import ProjectKey, normalise_url
 from ml_backend.label_studio import Json, LabelStudioClient
+from ml_backend.second_opinions import withdraw_all
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
 from ml_backend.store.schema import Project
@@ -105,6 +106,8 @@ def disconnect_project(services: Services, project_id: int) -> list[str]:
         if view_id is not None:
             client.delete_view(view_id)
             steps.append("tab removed")
+    if withdraw_all(services.db, client, str(key)):
+        steps.append("tasks that waited for a second answer set back")
     before = row.previous_sampling or "Sequential sampling"
     client.update_project(project_id, sampling=before, model_version="")
     steps.append(f"order set back to {before}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +75,8 @@ class Dataset:
 
     `labelled[i]` is a row of `tasks`, `targets[i]` its label's position, `humans[i]` where it came from.
     `candidates` are the rows that Label Studio may still serve and that may be chosen. Rows of the `audit`
-    reserve are in neither. `excluded` counts annotations that are not learnt from, by reason.
+    reserve are in neither. `excluded` counts annotations that are not learnt from, by reason; `ties` are rows
+    whose answers outvote each other.
     """
 
     tasks: list[Task]
@@ -86,6 +87,7 @@ class Dataset:
     without_text: list[int]
     excluded: dict[str, int]
     audit: AuditRows
+    ties: Indices = field(default_factory=_no_rows)
 
     @property
     def hashes(self) -> list[str]:
@@ -101,15 +103,22 @@ class Dataset:
 
 
 def build_dataset(
-    tasks: Sequence[Task], annotations: Iterable[Annotation], labels: LabelSpace, reserve: Reserve | None
+    tasks: Sequence[Task],
+    annotations: Iterable[Annotation],
+    labels: LabelSpace,
+    reserve: Reserve | None,
+    asked_again: Collection[int] = (),
 ) -> Dataset:
-    """Everything that may be learnt from, what only measures, and why the rest may do neither."""
+    """Everything that may be learnt from, what only measures, and why the rest may do neither.
+
+    Tasks that are `asked_again` wait for a second answer; they are served, but no candidates.
+    """
     excluded: Counter[str] = Counter()
     by_task: dict[int, list[Annotation]] = defaultdict(list)
     said: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in annotations:
         said[annotation.task_id].append(annotation)
-        reason = _unusable(annotation, labels)
+        reason = why_unusable(annotation, labels)
         if reason:
             excluded[reason] += 1
         else:
@@ -117,6 +126,7 @@ def build_dataset(
 
     usable = [task for task in tasks if task.text_hash is not None]
     settled: dict[int, HumanLabel] = {}
+    ties: list[int] = []
     for row, task in enumerate(usable):
         answers = by_task.get(task.task_id)
         human = settle(answers) if answers else None
@@ -124,6 +134,7 @@ def build_dataset(
             settled[row] = human
         elif answers:
             excluded["tie"] += 1
+            ties.append(row)
     excluded["no_text"] += sum(len(by_task.get(t.task_id, ())) for t in tasks if t.text_hash is None)
     audit, reserved = _audit(usable, said, settled, labels, reserve)
     labelled = [row for row in settled if not reserved[row]]
@@ -133,11 +144,17 @@ def build_dataset(
         targets=_targets([settled[row] for row in labelled], labels),
         humans=[settled[row] for row in labelled],
         candidates=np.array(
-            [i for i, t in enumerate(usable) if not t.is_labeled and not reserved[i]], dtype=np.int64
+            [
+                i
+                for i, t in enumerate(usable)
+                if not t.is_labeled and not reserved[i] and t.task_id not in asked_again
+            ],
+            dtype=np.int64,
         ),
         without_text=[t.task_id for t in tasks if t.text_hash is None and not t.is_labeled],
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},
         audit=audit,
+        ties=np.array([row for row in ties if not reserved[row]], dtype=np.int64),
     )
 
 
@@ -194,7 +211,8 @@ def settle(answers: Sequence[Annotation]) -> HumanLabel | None:
     return HumanLabel(newest.task_id, winner, newest.annotation_id, newest.annotator)
 
 
-def _unusable(annotation: Annotation, labels: LabelSpace) -> str:
+def why_unusable(annotation: Annotation, labels: LabelSpace) -> str:
+    """Why an annotation is not learnt from; empty when it is."""
     if annotation.was_cancelled:
         return "skipped"
     if annotation.from_prediction:

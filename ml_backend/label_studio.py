@@ -133,6 +133,18 @@ class LabelStudioClient:
             Json, self._http.call("POST", f"api/tasks/{task_id}/annotations/", body=values, retry=False)
         )
 
+    def ask_again(self, task_id: int) -> None:
+        """Serve an answered task once more, to somebody else. Neither field does anything alone."""
+        self._http.call("PATCH", f"api/tasks/{task_id}/", body={"is_labeled": False, "overlap": 2})
+
+    def ask_no_more(self, task_id: int) -> None:
+        """Take it back: one answer is enough again. A task that is gone is fine."""
+        try:
+            self._http.call("PATCH", f"api/tasks/{task_id}/", body={"is_labeled": True, "overlap": 1})
+        except LabelStudioRefused as error:
+            if error.status != 404:
+                raise
+
     def set_data_field(
         self, project_id: int, task_ids: Sequence[int], field: str, value: str | float
     ) -> None:

@@ -35,6 +35,16 @@ from ml_backend.placing import (
 from ml_backend.questions import wanted
 from ml_backend.reserve import Reserve, reserve_under
 from ml_backend.review_flags import decide, show_flags, update_flags
+from ml_backend.second_opinions import (
+    NOTHING_SAID,
+    Said,
+    choose,
+    open_and_close,
+    people_counts,
+    placed_among,
+    said_of,
+    settle_asked,
+)
 from ml_backend.settings import Settings
 from ml_backend.stopping import stop_counts
 from ml_backend.store import mirror, projects, versions
@@ -72,6 +82,8 @@ class LearnRun:
     """What the encoder's tuning is due for, when it is."""
     _opinion: Opinion = field(default=NOBODY, init=False)
     _kept: Kept | None = field(default=None, init=False)
+    _said: Said = field(default=NOTHING_SAID, init=False)
+    _again: bool = field(default=False, init=False)
 
     def run(self, theirs: Json, *, force: bool = False) -> tuple[str, str]:
         """Outcome and reason, as in the run table. `theirs` is Label Studio's fresh description."""
@@ -82,7 +94,11 @@ class LearnRun:
         with self._timed("decide"):
             decide(self.db, self.project.key, tasks, annotations)
         pool, raw = self._embedded(tasks)
-        dataset = build_dataset(pool, annotations, self.space, self._reserve)
+        again = self.settings.second_opinion > 0 and int(theirs.get("maximum_annotations") or 1) == 1
+        waits = settle_asked(self.db, self.project.key, tasks, annotations, on=again)
+        dataset = build_dataset(pool, annotations, self.space, self._reserve, waits)
+        self._said = said_of(dataset, annotations, self.space)
+        self._again = again
         teacher = self._teacher(dataset)
         self._take_tuning(dataset)
         self.counts |= {
@@ -106,6 +122,9 @@ class LearnRun:
         with self._timed("review"):
             # Also when nothing was learnt: a person may have decided, and the tab should say so at once.
             self.counts["flags_written"] = show_flags(self.db, self.client, self.project, self.control)
+        asked = open_and_close(self.db, self.client, self.project.key)
+        if asked:
+            self.counts["second_opinions"] = asked
         return outcome
 
     @property
@@ -235,11 +254,17 @@ class LearnRun:
         if figures != self.project.teacher_beaten:
             projects.change(self.db, self.project.key, teacher_beaten=figures)
         kind = "student" if learned.student is not None else "teacher" if teacher is not None else "none"
-        found = places(dataset, learned)
+        found, queue = places(dataset, learned), learned.ranking.queue
+        if self._again:
+            share = self.settings.second_opinion
+            asked = choose(self.db, self.project, dataset, learned, self._said, share)
+            found, queue = placed_among(found, asked, queue), queue + len(asked)
+        if people := people_counts(self._said, learned, dataset):
+            self.counts["people"] = people
         whole = self._whole(current, kind)
-        head_size = max(learned.ranking.queue, self.settings.batch)
+        head_size = max(queue, self.settings.batch)
         now, later = now_and_later(found, tasks, head_size, whole=whole, first=current is None)
-        head = head_fingerprint(found[: learned.ranking.queue])
+        head = head_fingerprint(found[:queue])
         if current is not None and not later and current.head == head and not any(p.new for p in now):
             projects.change(self.db, self.project.key, content_hash=content)
             outcome = "unchanged", "the head of the queue stayed as it was"

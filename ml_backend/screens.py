@@ -77,6 +77,8 @@ def _project_table(entry: Json) -> Table:
         ("audit", audit_line(entry["audit"]) if entry["audit"] else ""),
         ("is it enough", stop_line(entry["audit"], entry["stop"])),
         ("suspected label errors", _pairs(entry["review"])),
+        ("second opinions", _pairs(entry["second_opinions"])),
+        ("annotators", people_line(entry["people"]) if entry["people"] else ""),
         ("predictions", f"{entry['rows_in_force']} in force, {entry['rows_superseded']} superseded"),
         ("runs", _pairs(entry["runs"])),
         (
@@ -106,6 +108,16 @@ def audit_line(audit: Json) -> str:
     if audit["student"] and audit["labels"] >= CALIBRATION_FROM:
         said.append(f"calibration error {audit['ece']:.2f}")
     return ", ".join(said)
+
+
+def people_line(people: Json) -> str:
+    """How good each annotator is by all evidence, the least first, and how often two of them differ."""
+    found = sorted(people["annotators"].items(), key=lambda item: item[1]["quality"])
+    said = [
+        f"user {name}: about {one['quality']:.0%} of {one['answers']} right, {one['shared']} answered by others too"
+        for name, one in found
+    ]
+    return f"{people['contradicted']} of {people['several']} double answers differ. {'; '.join(said)}"
 
 
 def stop_line(audit: Json | None, stop: Json | None) -> str:

@@ -194,6 +194,14 @@ class Settings(BaseSettings):
         description="Share of the served tasks that are drawn at random and shown without a suggestion, to measure "
         "how often student and teacher are right; their labels train nothing. 0: none.",
     )
+    second_opinion: float = Field(
+        0.0,
+        alias="ALE_SECOND_OPINION",
+        ge=0,
+        le=0.5,
+        description="At most this share of the head of the queue may be tasks with a doubted answer, which another "
+        "annotator is asked blind, where that is worth more than a new task; from two annotators on. 0: none.",
+    )
     encoder: str = Field(
         "embedded",
         alias="ALE_ENCODER",

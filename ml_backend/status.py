@@ -13,7 +13,7 @@ from ale.errors import ConfigurationError
 from ale.io.chat.prices import load_prices
 from ml_backend.mirroring import mirror_seen
 from ml_backend.settings import Settings
-from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
+from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, SecondOpinion, Task, Version
 from ml_backend.teacher_status import RUNS_LOOKED_AT, named_teachers, teachers_seen
 from ml_backend.tuning.seen import tuning_seen
 from ml_backend.tuning.switch import tunes
@@ -88,6 +88,8 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "review": _by(session, ReviewFlag.status, ReviewFlag.project == row.key),
         "audit": None if row.audit_since is None else _found(session, row, "audit"),
         "stop": _found(session, row, "stop"),
+        "people": _found(session, row, "people"),
+        "second_opinions": _by(session, SecondOpinion.status, SecondOpinion.project == row.key),
         "runs": _by(session, Run.outcome, Run.project == row.key),
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),

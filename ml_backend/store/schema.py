@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ml_backend.store.columns import Base
 from ml_backend.store.schema_audit import FinishLook, PastModel
+from ml_backend.store.schema_opinions import SecondOpinion
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
     Batch,
@@ -35,6 +36,7 @@ __all__ = [
     "Reservation",
     "ReviewFlag",
     "Run",
+    "SecondOpinion",
     "Spend",
     "Task",
     "TunedModel",
