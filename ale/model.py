@@ -1,0 +1,127 @@
+"""The model that leaves home: scanner, encoder student and label space in one object that answers for texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.cascade import Cascade, HeldOut
+from ale.errors import CheckpointError
+from ale.predictor import Predictor
+from ale.protocols import Encoder
+from ale.scanner.scanner import Scanner
+from ale.scanner.texts import BAD_ROWS, BadRow, Texts
+from ale.text import normalise
+
+NO_CASCADE = Cascade()
+
+
+class Said(NamedTuple):
+    """What the model says of one text: a label and how sure it is, or why there is none."""
+
+    label: str | None
+    confidence: float
+    reason: BadRow | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """Per text the label's position (-1 = none), confidence in [0, 1], number of the reason, and who answered."""
+
+    best: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+    bad: NDArray[np.uint8]
+    deferred: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """Immutable. `encoder` is asked only for texts that are deferred; `version` names the weights."""
+
+    labels: tuple[str, ...]
+    scanner: Scanner
+    predictor: Predictor
+    encoder: Encoder
+    held_out: HeldOut
+    version: str = ""
+
+    def predict(self, texts: Sequence[str | None], defer: float = 0.0) -> list[Said]:
+        """What the scanner says; the `defer` share of which it is least sure is left to the encoder student."""
+        found = self.classify(Texts.of(texts), Cascade(defer))
+        return [
+            Said(
+                None if best < 0 else self.labels[best],
+                float(confidence),
+                BAD_ROWS[bad - 1] if bad else None,
+            )
+            for best, confidence, bad in zip(
+                found.best.tolist(), found.confidence.tolist(), found.bad.tolist(), strict=True
+            )
+        ]
+
+    def classify(
+        self,
+        texts: Texts,
+        cascade: Cascade = NO_CASCADE,
+        heard: Callable[[int], None] | None = None,
+    ) -> Classified:
+        """The same for texts as bytes; `heard` is told how many more texts the encoder has done."""
+        found = self.scanner.predict(texts)
+        best, confidence = found.best, found.confidence
+        later = cascade.deferred(confidence, found.bad == 0)
+        if len(later):
+            probs = self.student_probs([texts[row].decode() for row in later], heard)
+            best[later] = probs.argmax(axis=1)
+            confidence[later] = probs.max(axis=1)
+        return Classified(best, confidence, found.bad, later)
+
+    def student_probs(
+        self, texts: Sequence[str], heard: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """The encoder student's calibrated probabilities, shape (texts, labels)."""
+        # A text of typographic marks alone can be nothing to the encoder: an empty text then, as it was taught.
+        raw = self.encoder.encode([normalise(text) or "" for text in texts], heard)
+        return self.predictor.predict_proba(raw)
+
+    def state(self) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
+        """Arrays by file and manifest values, for `ale.io.model_folder`."""
+        scanner, scanner_values = self.scanner.state()
+        student, values = self.predictor.state()
+        held_out = {
+            "truth": self.held_out.truth,
+            "scanner": self.held_out.scanner.astype(np.float16),
+            "student": self.held_out.student.astype(np.float16),
+        }
+        manifest = {
+            **values,
+            "labels": list(self.labels),
+            "scanner": scanner_values,
+            "encoder": self.encoder.name,
+        }
+        return {"scanner": scanner, "student": student, "held_out": held_out}, manifest
+
+    @classmethod
+    def from_state(
+        cls, arrays: Mapping[str, Mapping[str, NDArray[Any]]], manifest: Mapping[str, Any], encoder: Encoder
+    ) -> Self:
+        """The model that `state` described; CheckpointError where the parts do not belong together."""
+        try:
+            labels = tuple(str(label) for label in manifest["labels"])
+            scanner = Scanner.from_state(arrays["scanner"], manifest["scanner"])
+            predictor = Predictor.from_state(arrays["student"], manifest)
+            told = arrays["held_out"]
+            held_out = HeldOut(
+                told["truth"], told["scanner"].astype(np.float32), told["student"].astype(np.float32)
+            )
+            name, version = str(manifest["encoder"]), str(manifest["version"])
+        except KeyError as error:
+            raise CheckpointError(f"the model lacks {error}") from error
+        if name != encoder.name:
+            raise CheckpointError(f"the model was made with the encoder {name}, not with {encoder.name}")
+        if scanner.labels != len(labels) or held_out.scanner.shape[1:] != (len(labels),):
+            raise CheckpointError(f"the scanner tells {scanner.labels} labels apart, the model has {len(labels)}")
+        return cls(labels, scanner, predictor, encoder, held_out, version)
