@@ -18,9 +18,9 @@ from ale.errors import NotEnoughLabels
 from ale.features import FeatureSpace
 from ale.folds import assign_folds
 from ale.metrics import accuracy, ece, macro_f1
-from ale.model import Model
+from ale.model import Model, ModelEncoder
 from ale.predictor import Predictor
-from ale.protocols import Encoder, Student
+from ale.protocols import Student
 from ale.scanner.features import STEMS, WORDS
 from ale.scanner.learning import learn_scanner
 from ale.scanner.scanner import Scanner
@@ -48,6 +48,7 @@ class FitInput:
     groups: NDArray[np.int64]
     labels: tuple[str, ...]
     student: type[Student]
+    text_column: str = "text"
     seed: int = 0
 
 
@@ -59,7 +60,7 @@ class Fitted:
     metrics: dict[str, float]
 
 
-def fit_model(given: FitInput, encoder: Encoder, heard: Heard = lambda _: None) -> Fitted:
+def fit_model(given: FitInput, encoder: ModelEncoder, heard: Heard = lambda _: None) -> Fitted:
     """Teach the student, then the scanner by the student. Deterministic for a seed.
 
     Raises NotEnoughLabels under two labels. `heard` is told what is being done.
@@ -86,7 +87,7 @@ def fit_model(given: FitInput, encoder: Encoder, heard: Heard = lambda _: None) 
     said = softmax(judged[form], temperature)
     keep = np.linspace(0, len(truth) - 1, min(len(truth), MOST_HELD_OUT)).astype(np.int64)
     held_out = HeldOut(truth[keep].astype(np.int32), said[keep], student[keep])
-    model = Model(given.labels, scanner, predictor, encoder, held_out)
+    model = Model(given.labels, scanner, predictor, encoder, held_out, given.text_column)
     return Fitted(model, _metrics(given, truth, said, student))
 
 

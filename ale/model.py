@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,22 @@ from numpy.typing import NDArray
 from ale.cascade import Cascade, HeldOut
 from ale.errors import CheckpointError
 from ale.predictor import Predictor
-from ale.protocols import Encoder
 from ale.scanner.scanner import Scanner
 from ale.scanner.texts import BAD_ROWS, BadRow, Texts
 from ale.text import normalise
+from ale.types import Embeddings
 
 NO_CASCADE = Cascade()
+
+
+class ModelEncoder(Protocol):
+    """An encoder that tells how far it is."""
+
+    name: str
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Embeddings:
+        """See `ale.protocols.Encoder`; `progress` hears how many more texts are done."""
+        ...
 
 
 class Said(NamedTuple):
@@ -45,8 +55,9 @@ class Model:
     labels: tuple[str, ...]
     scanner: Scanner
     predictor: Predictor
-    encoder: Encoder
+    encoder: ModelEncoder
     held_out: HeldOut
+    text_column: str = "text"
     version: str = ""
 
     def predict(self, texts: Sequence[str | None], defer: float = 0.0) -> list[Said]:
@@ -101,12 +112,16 @@ class Model:
             "labels": list(self.labels),
             "scanner": scanner_values,
             "encoder": self.encoder.name,
+            "text_column": self.text_column,
         }
         return {"scanner": scanner, "student": student, "held_out": held_out}, manifest
 
     @classmethod
     def from_state(
-        cls, arrays: Mapping[str, Mapping[str, NDArray[Any]]], manifest: Mapping[str, Any], encoder: Encoder
+        cls,
+        arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+        manifest: Mapping[str, Any],
+        encoder: ModelEncoder,
     ) -> Self:
         """The model that `state` described; CheckpointError where the parts do not belong together."""
         try:
@@ -118,10 +133,13 @@ class Model:
                 told["truth"], told["scanner"].astype(np.float32), told["student"].astype(np.float32)
             )
             name, version = str(manifest["encoder"]), str(manifest["version"])
+            text_column = str(manifest["text_column"])
         except KeyError as error:
             raise CheckpointError(f"the model lacks {error}") from error
         if name != encoder.name:
             raise CheckpointError(f"the model was made with the encoder {name}, not with {encoder.name}")
         if scanner.labels != len(labels) or held_out.scanner.shape[1:] != (len(labels),):
-            raise CheckpointError(f"the scanner tells {scanner.labels} labels apart, the model has {len(labels)}")
-        return cls(labels, scanner, predictor, encoder, held_out, version)
+            raise CheckpointError(
+                f"the scanner tells {scanner.labels} labels apart, the model has {len(labels)}"
+            )
+        return cls(labels, scanner, predictor, encoder, held_out, text_column, version)

@@ -50,9 +50,7 @@ def of_family(hashed: np.uint64, family: int) -> np.uint64:
 
 
 @compiled
-def features_of(
-    data: NDArray[np.uint8], start: int, end: int, form: int, out: NDArray[np.uint64]
-) -> int:
+def features_of(data: NDArray[np.uint8], start: int, end: int, form: int, out: NDArray[np.uint64]) -> int:
     """Writes the features of data[start:end] into `out` and returns how many; 0 = nothing to read."""
     n = 0
     tokens = 0

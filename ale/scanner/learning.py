@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ale.scanner.compiled import compiled
 from ale.scanner.features import FAMILIES, SCALES, count_features, fill_features
 from ale.scanner.scanner import Scanner
-from ale.scanner.table import build_table, all_rows
+from ale.scanner.table import all_rows, build_table
 from ale.scanner.texts import Texts
 from ale.types import Probs
 

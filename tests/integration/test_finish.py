@@ -206,6 +206,7 @@ def test_formats(settings: Settings, db: Database, tmp_path: Path) -> None:
 def test_parquet(settings: Settings, db: Database, tmp_path: Path) -> None:
     """The same rows, with types."""
     from pyarrow import parquet
+
     add_audited_project(settings, db, 450, FEW)
     for kind in ("parquet", "jsonl"):
         assert finish(settings, tmp_path / kind, "--max-error", "0.05", "--format", kind)[0] == 0
