@@ -102,7 +102,7 @@ class Model:
         """Arrays by file and manifest values, for `ale.io.model_folder`."""
         scanner, scanner_values = self.scanner.state()
         student, values = self.predictor.state()
-        held_out = {
+        held_out: dict[str, NDArray[Any]] = {
             "truth": self.held_out.truth,
             "scanner": self.held_out.scanner.astype(np.float16),
             "student": self.held_out.student.astype(np.float16),
@@ -114,7 +114,7 @@ class Model:
             "encoder": self.encoder.name,
             "text_column": self.text_column,
         }
-        return {"scanner": scanner, "student": student, "held_out": held_out}, manifest
+        return {"scanner": scanner, "student": dict(student), "held_out": held_out}, manifest
 
     @classmethod
     def from_state(

@@ -75,7 +75,7 @@ def features_of(data: NDArray[np.uint8], start: int, end: int, form: int, out: N
                 token = (token ^ np.uint64(byte)) * _PRIME
                 at += 1
                 length += 1
-                if form == STEMS and (length == _SHORT or length == _LONG):  # noqa: PLR1714 (numba)
+                if form == STEMS and (length == _SHORT or length == _LONG):
                     out[n] = of_family(token + np.uint64(length), 2)
                     n += 1
         else:

@@ -27,10 +27,10 @@ def find_row(places: NDArray[np.uint32], feature: np.uint64) -> np.uint32:
     at = np.int64((feature >> _PLACE_SHIFT) & np.uint64(len(places) - 1))
     entry = places[at]
     if entry >> _ROW_SHIFT == tag and entry & _ROW:
-        return entry & _ROW
+        return np.uint32(entry & _ROW)
     entry = places[at ^ 1]
     if entry >> _ROW_SHIFT == tag and entry & _ROW:
-        return entry & _ROW
+        return np.uint32(entry & _ROW)
     return np.uint32(0)
 
 

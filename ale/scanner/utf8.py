@@ -14,7 +14,7 @@ def is_ascii(data: NDArray[np.uint8], start: int, end: int) -> bool:
     seen = np.uint8(0)
     for at in range(start, end):
         seen |= data[at]
-    return seen < 128
+    return bool(seen < 128)
 
 
 @compiled

@@ -16,13 +16,24 @@ class Answers(Protocol):
     """Per text the label's position (-1 = none), the confidence, the number of the reason; and what was deferred."""
 
     @property
-    def best(self) -> NDArray[np.int32]: ...
+    def best(self) -> NDArray[np.int32]:
+        """Shape (texts,)."""
+        ...
+
     @property
-    def confidence(self) -> NDArray[np.float32]: ...
+    def confidence(self) -> NDArray[np.float32]:
+        """Shape (texts,), in [0, 1]."""
+        ...
+
     @property
-    def bad(self) -> NDArray[np.uint8]: ...
+    def bad(self) -> NDArray[np.uint8]:
+        """Shape (texts,); 0 = a good row."""
+        ...
+
     @property
-    def deferred(self) -> NDArray[np.int64]: ...
+    def deferred(self) -> NDArray[np.int64]:
+        """Positions that were left to the encoder student."""
+        ...
 
 
 class Classify(Protocol):

@@ -1,4 +1,4 @@
-"""CSV as bytes: where records end, and what stands in one of their cells. RFC 4180, with `\\n` or `\\r\\n`.
+r"""CSV as bytes: where records end, and what stands in one of their cells. RFC 4180, with `\n` or `\r\n`.
 
 A quote opens a quoted cell only as its first byte, as Python's reader has it; inside, two quotes are one.
 """

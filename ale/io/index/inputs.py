@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +98,5 @@ def _hidden(below: str) -> bool:
 
 def need_arrow() -> None:
     """Raises MissingExtra where pyarrow is not installed."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("ale index", "index") from error
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtra("ale index", "index")
