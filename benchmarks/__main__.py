@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     encode,
     finish_guarantee,
+    index,
     parse_replies,
     prompt_tokens,
     publish_latency,
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "encode": encode.main,
     "finish_guarantee": finish_guarantee.main,
     "stopping": stopping.main,
+    "index": index.main,
 }
 
 

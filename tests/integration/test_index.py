@@ -62,7 +62,11 @@ def index(model: Path, source: object, output: object, *args: object) -> dict[st
 
 def write_parquet(path: Path, n: int = 600, group: int = 100, **columns: pa.Array) -> Path:
     """`n` texts, numbered, in row groups of `group`."""
-    table = {"id": pa.array(range(n)), "message": pa.array([TEXTS[i % len(TEXTS)] for i in range(n)]), **columns}
+    table = {
+        "id": pa.array(range(n)),
+        "message": pa.array([TEXTS[i % len(TEXTS)] for i in range(n)]),
+        **columns,
+    }
     parquet.write_table(pa.table(table), path, row_group_size=group, compression="zstd")
     return path
 
@@ -124,7 +128,9 @@ def test_a_column_of_numbers_is_refused(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_json_lines_stay_as_they_are(model: Path, tmp_path: Path, suffix: str) -> None:
     """Fields are put behind each line; big numbers, odd spacing and other fields are not touched."""
-    lines = [f'{{"n": 12345678901234567890.10, "message":{json.dumps(text)} , "x": [1, {{}}]}}' for text in TEXTS]
+    lines = [
+        f'{{"n": 12345678901234567890.10, "message":{json.dumps(text)} , "x": [1, {{}}]}}' for text in TEXTS
+    ]
     source = tmp_path / f"in.jsonl{suffix}"
     write_packed(source, "\n".join(lines).encode())  # without a last line end
     told = index(model, source, tmp_path / f"out.jsonl{suffix}")
@@ -316,7 +322,7 @@ def test_killed_again_and_again(
     assert told["rows"] == 4_000
     assert told["parts_resumed"] >= 9
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert not [path for path in (tmp_path / "out").rglob(".*")]
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

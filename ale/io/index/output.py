@@ -84,12 +84,17 @@ class Output:
 
     def commit(self, name: str, write: Callable[[BinaryIO], dict[str, Any]]) -> dict[str, Any]:
         """Writes a part by `write`, which returns its counts. The counts come first: a part has them, always."""
-        with self.draft(self.part(name)) as draft:
-            with draft.open("wb") as file:
-                counts = write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            self._put(f"{self.folder}/{_BOOK}/{name}.json", json.dumps(counts, sort_keys=True).encode())
+        try:
+            with self.draft(self.part(name)) as draft:
+                with draft.open("wb") as file:
+                    counts = write(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._put(f"{self.folder}/{_BOOK}/{name}.json", json.dumps(counts, sort_keys=True).encode())
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {self.part(name)}: {error}; what is done stays, the same command goes on"
+            ) from error
         return counts
 
     @contextmanager

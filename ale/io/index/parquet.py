@@ -136,23 +136,23 @@ def _write(
         schema = _with_answers(opened.schema_arrow, task)
         layout = _layout(opened.metadata, task)
         with parquet.ParquetWriter(sink, schema, **layout) as writer:
-            try:
-                for batch in opened.iter_batches(
-                    _rows_at_once(opened.metadata, groups), row_groups=range(groups.first, groups.end),
-                    use_threads=False,
-                ):  # fmt: skip
-                    found = classify(texts_of(batch.column(task.text_column)))
-                    counts.count(found, task.labels)
-                    columns = [*batch.columns, *_answer_columns(found, task)]
-                    writer.write_batch(
-                        pa.record_batch(columns, schema=schema), row_group_size=len(batch) or None
-                    )
-                    heard(len(batch))
-            except (pa.ArrowException, OSError) as error:
-                raise ConfigurationError(
-                    f"cannot read row groups {groups.first} to {groups.end - 1} of {file.path}: {error}"
-                ) from error
+            for batch in _batches(file, opened, groups):
+                found = classify(texts_of(batch.column(task.text_column)))
+                counts.count(found, task.labels)
+                columns = [*batch.columns, *_answer_columns(found, task)]
+                writer.write_batch(pa.record_batch(columns, schema=schema), row_group_size=len(batch) or None)
+                heard(len(batch))
     return counts
+
+
+def _batches(file: InputFile, opened: parquet.ParquetFile, groups: _Groups) -> Iterator[Any]:
+    size = _rows_at_once(opened.metadata, groups)
+    try:
+        yield from opened.iter_batches(size, row_groups=range(groups.first, groups.end), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigurationError(
+            f"cannot read row groups {groups.first} to {groups.end - 1} of {file.path}: {error}"
+        ) from error
 
 
 def _rows_at_once(metadata: Any, groups: _Groups) -> int:

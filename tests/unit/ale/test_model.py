@@ -55,7 +55,9 @@ def test_texts_without_a_label_are_taught_by_the_student() -> None:
 def test_one_label_is_too_few() -> None:
     """A clear error, not a model that always says the same."""
     encoder = WordEncoder()
-    given = FitInput(["a", "b"], encoder.encode(["a", "b"]), np.zeros(2, np.int64), np.arange(2), LABELS, LinearStudent)
+    given = FitInput(
+        ["a", "b"], encoder.encode(["a", "b"]), np.zeros(2, np.int64), np.arange(2), LABELS, LinearStudent
+    )
     with pytest.raises(NotEnoughLabels, match="two labels"):
         fit_model(given, encoder)
 
@@ -70,7 +72,9 @@ def test_the_least_confident_are_deferred(fitted: Fitted) -> None:
     both = model.predict([*texts, None, ""], defer=0.2)
     assert len(encoder.asked) == 10
     bound = sorted(one.confidence for one in alone[:50])[9]
-    assert all(one.confidence <= bound for one, text in zip(alone, texts, strict=False) if text in encoder.asked)
+    assert all(
+        one.confidence <= bound for one, text in zip(alone, texts, strict=False) if text in encoder.asked
+    )
     assert [one.reason for one in both[50:]] == [BadRow.NULL, BadRow.NO_TEXT]
 
 
@@ -149,10 +153,10 @@ def test_a_damaged_folder_is_refused(fitted: Fitted, tmp_path: Path) -> None:
     weights = tmp_path / "m" / "scanner.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(CheckpointError, match="damaged: scanner.safetensors"):
+    with pytest.raises(CheckpointError, match=r"damaged: scanner\.safetensors"):
         read_model(str(tmp_path / "m"))
     weights.unlink()
-    with pytest.raises(CheckpointError, match="it has no scanner.safetensors"):
+    with pytest.raises(CheckpointError, match=r"it has no scanner\.safetensors"):
         read_model(str(tmp_path / "m"))
     (tmp_path / "m" / MANIFEST).unlink()
     with pytest.raises(CheckpointError, match="no model"):
