@@ -271,7 +271,7 @@ def throughput(one: Set, folder: Path, options: argparse.Namespace) -> int:
     cascade = timed(lambda: indexed(model, small, out, options.workers, DEFERRED))
     peer = sentence_transformer(few) if options.peer else None
     size = source.stat().st_size
-    rows: list[tuple[str, int, int, Span]] = [
+    lines: list[tuple[str, int, int, Span]] = [
         ("ale index, file to file", options.rows, size, took["index"]),
         ("  reading the file, no more", options.rows, size, took["read"]),
         ("  the scanner alone, in memory", options.workers * len(texts),
@@ -281,7 +281,7 @@ def throughput(one: Set, folder: Path, options: argparse.Namespace) -> int:
         ("encoder student", len(few), 0, encoder),
     ]  # fmt: skip
     if peer is not None:
-        rows.append(("sentence-transformers default", len(few), 0, peer))
+        lines.append(("sentence-transformers default", len(few), 0, peer))
     best = options.rows / took["index"].wall
     cheapest = took["index"].cpu / options.rows
     show(
@@ -298,7 +298,7 @@ def throughput(one: Set, folder: Path, options: argparse.Namespace) -> int:
                 f"{best * span.wall / n:,.2f}",
                 f"{span.cpu / n / cheapest:,.2f}",
             )
-            for what, n, weight, span in rows
+            for what, n, weight, span in lines
         ],
     )
     times_encoder = (options.deferred_rows / cascade.wall) / (len(few) / encoder.wall)

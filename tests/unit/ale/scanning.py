@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.fitting import FitInput, Fitted, fit_model
 from ale.students import LinearStudent
@@ -39,9 +40,7 @@ class WordEncoder:
         return np.hstack([rows, rows])
 
 
-def make_texts(
-    n: int, seed: int = 0, noise: float = 0.1
-) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def make_texts(n: int, seed: int = 0, noise: float = 0.1) -> tuple[list[str], NDArray[np.int64]]:
     """Texts of a few words and their labels, of which a share is wrong."""
     random = np.random.default_rng(seed)
     targets = random.integers(0, len(LABELS), n)
