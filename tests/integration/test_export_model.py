@@ -126,7 +126,7 @@ def test_a_project_becomes_a_model_that_needs_no_server(settings: Settings, tmp_
         said.label == message.label
         for said, message in zip(model.predict([m.text for m in unseen]), unseen, strict=True)
     ]
-    assert abs(np.mean(right) - metrics["scanner_accuracy"]) < 0.2
+    assert np.mean(right) > metrics["scanner_accuracy_low"]
     assert len(model.held_out.truth) == AUDITS
     assert model.version == told["version"]
     assert export(settings, tmp_path / "again", "--texts", tmp_path / "more.jsonl", "--text-column", "body").exit_code == 0  # fmt: skip
