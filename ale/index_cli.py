@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _MODEL, _WHAT, _HOW = "Model", "What is read and written", "How"
+
+
+class Engine(StrEnum):
+    """Who does the work."""
+
+    THREADS = "threads"
+    DASK = "dask"
 
 
 @app.command()
@@ -150,6 +158,16 @@ def index(
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget what an earlier run wrote.", rich_help_panel=_WHAT)
     ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="Threads of this process, or a Dask cluster.", rich_help_panel=_HOW)
+    ] = Engine.THREADS,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            help="Of the cluster, tcp://HOST:8786. Its workers reach INPUT, OUTPUT and the model by the same names.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads. Default: one per core.", rich_help_panel=_HOW)
     ] = None,
@@ -164,7 +182,7 @@ def index(
     """
     from ale.index_screen import Bar, show_index
     from ale.io.index.inputs import need_arrow
-    from ale.loading import load
+    from ale.loading import Elsewhere, load
     from ale.shares import shares_json
 
     need_arrow()
@@ -172,6 +190,8 @@ def index(
 
     if defer and min_accuracy is not None:
         raise ConfigurationError("give --defer or --min-accuracy: the one is a share, the other finds it")
+    if (engine is Engine.DASK) != bool(scheduler):
+        raise ConfigurationError("--engine dask and --scheduler tcp://HOST:8786 belong together")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = load(model, threads=workers or cores)
     cascade = _cascade(found, defer, min_accuracy)
@@ -187,9 +207,12 @@ def index(
                 options={"cascade": [cascade.share, cascade.below], "set_threshold": threshold},
                 sets=threshold is not None,
                 workers=workers or cores,
+                scheduler=scheduler,
                 restart=restart,
             ),
-            lambda texts, heard: found.classify(texts, cascade, heard, threshold=threshold),
+            Elsewhere(_absolute(model), found.version, cascade, threshold)
+            if scheduler
+            else lambda texts, heard: found.classify(texts, cascade, heard, threshold=threshold),
             bar,
         )
     shares = found.shares(summary.counts.labels, cascade)
@@ -198,6 +221,11 @@ def index(
         typer.echo(json.dumps(told | {"shares": shares_json(shares, len(found.held_out.truth))}))
     else:
         show_index(summary, shares, len(found.held_out.truth))
+
+
+def _absolute(place: str) -> str:
+    """A path as other processes understand it; a URL stays."""
+    return place if "://" in place else str(Path(place).absolute())
 
 
 def _cascade(model: Model, defer: float, min_accuracy: float | None) -> Cascade:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from ale.cascade import Cascade
 from ale.errors import CheckpointError
 from ale.io.encoder import EMBEDDED, TakingTurns, resolve_encoder
 from ale.io.model_folder import read_model
-from ale.model import Model
+from ale.model import Classified, Model
+from ale.scanner.texts import Texts
 
 
 def load(folder: str | Path, threads: int = 2) -> Model:
@@ -21,3 +26,25 @@ def load(folder: str | Path, threads: int = 2) -> Model:
         return Model.from_state(arrays, manifest, encoder)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A model's answers, given in whatever process this is sent to: there it is read once, by its folder or URL."""
+
+    folder: str
+    version: str
+    cascade: Cascade
+    threshold: float | None
+
+    def __call__(self, texts: Texts, heard: Callable[[int], None]) -> Classified:
+        """See `Model.classify`. Raises CheckpointError where another model lies there."""
+        model = _kept(self.folder)
+        if model.version != self.version:
+            raise CheckpointError(f"{self.folder} holds version {model.version} here, not {self.version}")
+        return model.classify(texts, self.cascade, heard, threshold=self.threshold)
+
+
+@lru_cache(maxsize=2)
+def _kept(folder: str) -> Model:
+    return load(folder)

@@ -61,7 +61,7 @@ class Output:
                 f"{self.folder} holds another run: {', '.join(changed)} differ; give the same options and model to "
                 "finish it, name another output, or start again with --restart"
             )
-        self._sweep()
+        self.sweep()
         return True
 
     def forget(self) -> None:
@@ -122,8 +122,8 @@ class Output:
         with self.draft(path) as draft:
             draft.write_bytes(content)
 
-    def _sweep(self) -> None:
-        """Removes drafts that a killed run left."""
+    def sweep(self) -> None:
+        """Removes drafts that killed processes left; nobody may be writing."""
         if self._local:
             for folder in (Path(self.folder), Path(self.folder) / _BOOK):
                 for draft in folder.glob(".*.[0-9a-f]*"):

@@ -1,7 +1,7 @@
-"""An index run from plan to summary: parts in order, some at a time on threads, what is done is not done again.
+"""An index run from plan to summary: parts in order, some at a time, what is done is not done again.
 
-Threads, not processes: the scanner, Arrow's readers and its writers all work without the interpreter's lock, and
-one table of weights serves all of them.
+By default on threads, not processes: the scanner, Arrow's readers and its writers all work without the interpreter's
+lock, and one table of weights serves all of them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -17,6 +17,7 @@ from ale.errors import ConfigurationError
 from ale.io.index.answers import Answers, Classify, Counts
 from ale.io.index.columns import name_columns, wanted
 from ale.io.index.csv import CsvSource
+from ale.io.index.engines import Engine, dask, threads
 from ale.io.index.inputs import InputFile, Kind, find_inputs, kind_of, open_place
 from ale.io.index.jsonl import JsonlSource
 from ale.io.index.output import Output
@@ -53,6 +54,8 @@ class Wish:
     options: dict[str, Any] = field(default_factory=dict)
     sets: bool = False
     workers: int = 2
+    scheduler: str = ""
+    """Of a Dask cluster that does the work; empty: threads of this process do."""
     restart: bool = False
 
 
@@ -122,8 +125,11 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     target.parts.begin(_plan(wish, files, source, task))
     done = target.parts.done()
     progress.begin(source.weight, source.unit)
-    run = _Run(target.parts, classify, progress, done)
-    run.all(source.parts(task, done), wish.workers)
+    run = _Run(target.parts, classify, progress, done, away=bool(wish.scheduler))
+    with dask(wish.scheduler) if wish.scheduler else threads(wish.workers) as engine:
+        run.all(source.parts(task, done), engine)
+    if wish.scheduler:
+        target.parts.sweep()  # what workers left that were lost
     if target.file is not None:
         paths = [target.parts.part(name) for name in sorted(run.seen)]
         with target.parts.draft(target.file) as draft, draft.open("wb") as sink:
@@ -200,39 +206,75 @@ class _Stopped(Exception):
     """Another part failed, or the user stopped the run."""
 
 
+Write = Callable[[Classify, BinaryIO, Callable[[int], None]], Counts]
+
+
+def write_part(
+    output: Output, name: str, write: Write, classify: Classify, heard: Callable[[int], None]
+) -> dict[str, Any]:
+    """One part from input to store; its counts."""
+    return output.commit(name, lambda sink: write(classify, sink, heard).as_json())
+
+
+def _silent(_: int) -> None:
+    """Whoever works on another machine tells nobody how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """A classifier for another process: what is sent is how to make one."""
+
+    classify: Classifier
+
+    def __call__(self, texts: Texts) -> Answers:
+        return self.classify(texts, _silent)
+
+
 class _Run:
     def __init__(
-        self, output: Output, classify: Classifier, progress: Progress, done: dict[str, dict[str, Any]]
+        self,
+        output: Output,
+        classify: Classifier,
+        progress: Progress,
+        done: dict[str, dict[str, Any]],
+        *,
+        away: bool,
     ) -> None:
         self._output = output
         self._classify = classify
         self._progress = progress
         self._done = done
+        self._away = away
         self._stop = threading.Event()
         self.seen: set[str] = set()
         self.counts = Counts()
         self.fresh = 0
 
-    def all(self, parts: Iterator[Part], workers: int) -> None:
-        """Every part, `workers` at a time and one more that waits; the first error stops the rest."""
+    def all(self, parts: Iterator[Part], engine: Engine) -> None:
+        """Every part, some at a time; the first error stops the rest."""
         running: dict[Future[dict[str, Any]], Part] = {}
-        with ThreadPoolExecutor(workers, "ale-index") as pool:
-            try:
-                for part in parts:
-                    self.seen.add(part.name)
-                    if part.write is None:
-                        self.counts.add(self._done[part.name])
-                        self._progress.part(part.weight, resumed=True)
-                        continue
-                    running[pool.submit(self._one, part.name, part.write)] = part
-                    if len(running) > workers:
-                        self._collect(running)
-                while running:
+        try:
+            for part in parts:
+                self.seen.add(part.name)
+                if part.write is None:
+                    self.counts.add(self._done[part.name])
+                    self._progress.part(part.weight, resumed=True)
+                    continue
+                running[self._submit(engine, part.name, part.write)] = part
+                if len(running) >= engine.at_once:
                     self._collect(running)
-            except BaseException:
-                self._stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+            while running:
+                self._collect(running)
+        except BaseException:
+            self._stop.set()
+            engine.executor.shutdown(cancel_futures=True)
+            raise
+
+    def _submit(self, engine: Engine, name: str, write: Write) -> Future[dict[str, Any]]:
+        if self._away:
+            away = _Away(self._classify)
+            return engine.executor.submit(write_part, self._output, name, write, away, _silent)
+        return engine.executor.submit(self._here, name, write)
 
     def _collect(self, running: dict[Future[dict[str, Any]], Part]) -> None:
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -241,11 +283,11 @@ class _Run:
             counts = future.result()
             self.counts.add(counts)
             self.fresh += counts["rows"]
+            if self._away:
+                self._progress.rows(counts["rows"])
             self._progress.part(part.weight, resumed=False)
 
-    def _one(
-        self, name: str, write: Callable[[Classify, BinaryIO, Callable[[int], None]], Counts]
-    ) -> dict[str, Any]:
+    def _here(self, name: str, write: Write) -> dict[str, Any]:
         def check(_: int) -> None:
             if self._stop.is_set():
                 raise _Stopped
@@ -257,4 +299,4 @@ class _Run:
         def classify(texts: Texts) -> Answers:
             return self._classify(texts, check)
 
-        return self._output.commit(name, lambda sink: write(classify, sink, heard).as_json())
+        return write_part(self._output, name, write, classify, heard)
