@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "finish_guarantee": finish_guarantee.main,
     "stopping": stopping.main,
     "index": index.main,
+    "index_throughput": index.main_throughput,
 }
 
 

@@ -39,6 +39,7 @@ from ale.scanner.texts import Texts
 from ale.text import normalise
 from benchmarks.figures import load as machine
 from benchmarks.figures import show
+from benchmarks.index_peers import fasttext_rate, model2vec_rate
 from ml_backend.cli import app
 
 GROUP = 100_000
@@ -220,7 +221,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--deferred-rows", type=int, default=20_000, help="rows for the cascade's figure")
     parser.add_argument("--folder", type=Path, help="keeps texts and models for the next run")
     parser.add_argument("--cache", type=Path, default=user_cache_path("ale-label-studio"))
-    parser.add_argument("--peer", action="store_true", help="sentence-transformers beside it (imports torch)")
+    parser.add_argument("--peer", action="store_true", help="sentence-transformers, fastText and model2vec")
+    parser.add_argument("--peer-texts", type=int, default=100_000, help="texts for fastText and model2vec")
+    parser.add_argument("--no-accuracy", action="store_true", help="leave out the first table")
     options = parser.parse_args(arguments)
     if not options.set:
         print("index: nothing to read, name files with --set TRAIN,TEST")
@@ -228,21 +231,35 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         sets = [read_set(given, folder, options.cache) for given in options.set]
-        show(
-            "test accuracy; never tuned on",
-            [
-                "set",
-                "texts",
-                "scanner %",
-                "student %",
-                "apart",
-                "agree %",
-                f"defer {DEFERRED:.0%}: %",
-                "apart",
-            ],
-            [accuracies(one, options.cache) for one in sets],
-        )
+        if not options.no_accuracy:
+            show(
+                "test accuracy; never tuned on",
+                [
+                    "set",
+                    "texts",
+                    "scanner %",
+                    "student %",
+                    "apart",
+                    "agree %",
+                    f"defer {DEFERRED:.0%}: %",
+                    "apart",
+                ],
+                [accuracies(one, options.cache) for one in sets],
+            )
         return throughput(sets[0], folder, options)
+
+
+def main_throughput(arguments: Sequence[str]) -> int:
+    """The whole comparison by one command: `index_throughput FOLDER`, which holds agnews/train.csv and test.csv."""
+    if not arguments or arguments[0].startswith("-"):
+        print(
+            "index_throughput: nothing to read, name the folder that holds agnews/train.csv and agnews/test.csv"
+        )
+        return 0
+    folder, *more = arguments
+    return main(
+        ["--set", f"{folder}/agnews/train.csv,{folder}/agnews/test.csv", "--peer", "--no-accuracy", *more]
+    )
 
 
 def throughput(one: Set, folder: Path, options: argparse.Namespace) -> int:
@@ -270,6 +287,15 @@ def throughput(one: Set, folder: Path, options: argparse.Namespace) -> int:
     encoder = timed(lambda: model.student_probs(few))
     cascade = timed(lambda: indexed(model, small, out, options.workers, DEFERRED))
     peer = sentence_transformer(few) if options.peer else None
+    some_texts = texts[: options.peer_texts]
+    peers = (
+        {
+            "fastText, two processes": fasttext_rate(one.texts, one.labels, some_texts, 2),
+            "model2vec + LogisticRegression": model2vec_rate(one.texts, one.labels, some_texts),
+        }
+        if options.peer
+        else {}
+    )
     size = source.stat().st_size
     lines: list[tuple[str, int, int, Span]] = [
         ("ale index, file to file", options.rows, size, took["index"]),
@@ -282,6 +308,11 @@ def throughput(one: Set, folder: Path, options: argparse.Namespace) -> int:
     ]  # fmt: skip
     if peer is not None:
         lines.append(("sentence-transformers default", len(few), 0, peer))
+    for what, rate in peers.items():
+        if rate is None:
+            print(f"{what}: not installed, left out")
+        else:
+            lines.append((what, len(some_texts), 0, Span(len(some_texts) / rate, float("nan"))))
     best = options.rows / took["index"].wall
     cheapest = took["index"].cpu / options.rows
     show(
