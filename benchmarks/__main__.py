@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     encode,
     finish_guarantee,
+    index,
     label_noise,
     parse_replies,
     prompt_tokens,
@@ -29,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "label_noise": label_noise.main,
     "real_errors": real_errors.main,
     "stopping": stopping.main,
+    "index": index.main,
+    "index_throughput": index.main_throughput,
 }
 
 

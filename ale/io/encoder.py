@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
+
 from ale.io.hugging_face import HuggingFaceEncoder
 from ale.io.minilm import MiniLMEncoder
+from ale.types import Embeddings
 
 EMBEDDED = "embedded"
 
@@ -18,3 +22,22 @@ def preloads(source: str) -> tuple[str, ...]:
     if source == EMBEDDED:
         return "tokenizers", "ale.io.bert_graph", "ale.io.onnx_runtime"
     return "torch", "transformers", "transformers.models.bert.modeling_bert"
+
+
+class TakingTurns:
+    """An encoder for several threads: one encodes, on all of its cores, while the others wait or do other work."""
+
+    def __init__(self, encoder: MiniLMEncoder | HuggingFaceEncoder) -> None:
+        self._encoder = encoder
+        self._turn = threading.Lock()
+        self.name = encoder.name
+
+    @property
+    def dimensions(self) -> int:
+        """Columns of what `encode` returns."""
+        return self._encoder.dimensions
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Embeddings:
+        """As the encoder."""
+        with self._turn:
+            return self._encoder.encode(texts, progress)

@@ -1,0 +1,33 @@
+"""What each byte of UTF-8 means to the scanner. Part of what a feature is: see `features.FORMAT`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SPACE, MARK, LETTER, WIDE, SYMBOL = 0, 1, 2, 3, 4
+"""A gap; a token of its own; part of a word; the start of a character that is a token of its own (Chinese and
+Japanese, typographic marks, emoji); the start of a two-byte symbol, of which one is the no-break space."""
+
+
+def _kinds() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    kinds = np.full(256, LETTER, np.uint8)
+    for byte in range(128):
+        if byte <= 32 or byte == 127:
+            kinds[byte] = SPACE
+        elif not chr(byte).isalnum():
+            kinds[byte] = MARK
+    kinds[0xC2] = SYMBOL
+    kinds[0xE2:0xEA] = WIDE
+    kinds[0xEF:0xF5] = WIDE
+    return kinds
+
+
+def _small() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    small = np.arange(256).astype(np.uint8)
+    small[ord("A") : ord("Z") + 1] += 32
+    return small
+
+
+KIND = _kinds()
+SMALL = _small()
+"""The byte of the small letter, for ASCII."""
