@@ -16,8 +16,10 @@ from ale.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ale.benchmark.report import Report
+    from ale.benchmark.run import Plan
     from ale.io.embeddings import CachedEncoder
     from ale.io.tables import Table
+    from ale.io.tuner import MiniLMTuner
     from ale.protocols import Teacher
     from ale.teachers.llm import LLMTeacher
 
@@ -78,8 +80,18 @@ def benchmark(
         ),
     ] = "random",
     students: Annotated[
-        str, typer.Option(help="Students for these strategies, by comma.", rich_help_panel=_COMPARED)
+        str,
+        typer.Option(
+            help="Students for these strategies, by comma: hybrid, linear, transformer.",
+            rich_help_panel=_COMPARED,
+        ),
     ] = "hybrid",
+    tune_seconds: Annotated[
+        float,
+        typer.Option(
+            min=1, help="The most that the transformer student may take to tune.", rich_help_panel=_COMPARED
+        ),
+    ] = 170.0,
     peers: Annotated[
         str,
         typer.Option(
@@ -157,8 +169,9 @@ def benchmark(
     else:
         asked = _free_teacher(teacher, table, text_column, encoder)
     keep = None if json_file is None else partial(_write_json, path=json_file)
+    tuner = _tuner(plan, tune_seconds)
     with Bars() as bars:
-        report = run_benchmark(data, encoder, plan, asked, bars.heard, store, keep)
+        report = run_benchmark(data, encoder, plan, asked, bars.heard, store, keep, tuner)
     show(report)
     if json_file is not None:
         _write_json(report, json_file)
@@ -190,6 +203,19 @@ def _encoder(cache: Path) -> CachedEncoder:
 
     raw = resolve_encoder()
     return CachedEncoder(raw, EmbeddingCache(cache / "embeddings", raw.name, raw.dimensions))
+
+
+def _tuner(plan: Plan, seconds: float) -> MiniLMTuner | None:
+    """What the transformer student needs, and nobody else; MissingExtra before minutes are spent on the others."""
+    from ale.students.transformer import TransformerStudent
+
+    if TransformerStudent.kind not in plan.students:
+        return None
+    from ale.io.tuner import MiniLMTuner, check_tuning
+    from ale.tuning.plan import Plan as Tuning
+
+    check_tuning()
+    return MiniLMTuner(Tuning(seconds=seconds))
 
 
 def _language_model(said: str, prices: Path | None, usd: float | None, tokens: int | None) -> LLMTeacher:

@@ -6,6 +6,8 @@ Pure: arrays in, arrays out. Who reads the annotations and who publishes the res
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +51,7 @@ class LearnInput:
     targets: NDArray[np.int64]
     labels: LabelSpace
     strategy: Strategy
-    student: type[Student]
+    student: Callable[[], Student]
     groups: NDArray[np.int64] | None = None
     weights: NDArray[np.float64] | None = None
     teacher: Probs | None = None
@@ -153,7 +155,7 @@ def _learn(given: LearnInput) -> Learned:
     # By `unaided`: had audit labels a say in what is asked next, the next student would know of them.
     ranking, scores = _rank(given, features, None if predictor is None else unaided, committee)
     clock.lap("rank")
-    found = _review(given, features, held_out, reasons)
+    found = _review(given, features, fitted, held_out, reasons)
     clock.lap("review")
     audit = measure_audit(
         given.audit_targets,
@@ -182,14 +184,16 @@ def _learn(given: LearnInput) -> Learned:
 
 def _fit(given: LearnInput, features: Embeddings, reasons: dict[str, str]) -> Student | None:
     try:
-        return _student(given, features, given.weights)
+        return _student(given.student(), given, features, given.weights)
     except NotEnoughLabels as error:
         reasons["student"] = error.reason
         return None
 
 
-def _student(given: LearnInput, features: Embeddings, weights: NDArray[np.float64] | None) -> Student:
-    return given.student().fit(
+def _student(
+    student: Student, given: LearnInput, features: Embeddings, weights: NDArray[np.float64] | None
+) -> Student:
+    return student.fit(
         features,
         given.labelled,
         given.targets,
@@ -233,9 +237,13 @@ def _rank(
 
 
 def _review(
-    given: LearnInput, features: Embeddings, held_out: Probs | None, reasons: dict[str, str]
+    given: LearnInput,
+    features: Embeddings,
+    fitted: Student | None,
+    held_out: Probs | None,
+    reasons: dict[str, str],
 ) -> Review:
-    if held_out is None or not given.review:
+    if fitted is None or held_out is None or not given.review:
         return Review([], "no_student" if held_out is None else "not_asked")
     found = find_label_issues(
         Evidence(
@@ -244,7 +252,7 @@ def _review(
             features=features[given.labelled],
             groups=given.groups,
             teacher=None if given.teacher is None else given.teacher[given.labelled],
-            refit=_refit(given, features),
+            refit=_refit(given, features, fitted),
         ),
         given.labels,
     )
@@ -253,15 +261,18 @@ def _review(
     return found
 
 
-def _refit(given: LearnInput, features: Embeddings) -> Refit | None:
-    """The review's second pass; left out where it would double a wait of seconds."""
+def _refit(given: LearnInput, features: Embeddings, fitted: Student) -> Refit | None:
+    """The review's second pass; left out where it would double a wait of seconds.
+
+    By a copy of the student, which knows the pool already.
+    """
     if len(given.targets) * len(given.labels) > _SECOND_PASS:
         return None
 
     def held_out(weights: NDArray[np.float64]) -> Probs:
         if given.weights is not None:
             weights = weights * given.weights
-        logits = _student(given, features, weights).out_of_fold_logits()
+        logits = _student(copy(fitted), given, features, weights).out_of_fold_logits()
         return softmax(logits, fit_temperature(logits, given.targets, weights))
 
     return held_out

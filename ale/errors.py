@@ -6,6 +6,7 @@ AleError
 │   └── MissingExtra         a package behind an extra is not installed; the message names the command
 ├── LabelSpaceMismatch       a model and a label space do not belong together
 ├── NotEnoughLabels          too few labels or classes to learn from; `reason` is a stable word
+├── OutOfTime                a step would take longer than the time that it may take; it was left out
 ├── TeacherError
 │   ├── ContentFiltered      the provider's filter stopped this one question; the others go on
 │   └── TeacherUnavailable   the teacher cannot answer now; `reason` is a stable word
@@ -57,6 +58,10 @@ class NotEnoughLabels(AleError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class OutOfTime(AleError):
+    """A step would take longer than the time that it may take; it was left out."""
 
 
 class TeacherError(AleError):

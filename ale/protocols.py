@@ -63,6 +63,7 @@ class Student(Protocol):
 
         `labels` is the size of the label space, `groups[i]` is equal for equal texts (they stay in one fold),
         `teacher` has a row per pool row (NaN = abstained), `weights` has one number per labelled row.
+        What was fitted before to the same arrays may save time and changes nothing.
         """
         ...
 

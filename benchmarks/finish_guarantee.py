@@ -18,18 +18,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.audit.echo import echoes
 from ale.audit.finish import Finish, Look, select
 from ale.audit.selector import FITTED, signs, sureness
 from ale.audit.spending import declared
-from ale.calibration import softmax
+from ale.features import FeatureSpace
 from ale.protocols import Strategy, Student
 from ale.strategies import DEFAULT_STRATEGY, resolve_strategy
 from ale.students import STUDENTS, resolve_student
-from ale.students.softmax import apply, fit_softmax
-from ale.types import Embeddings, Indices, Probs
+from ale.types import Indices, Probs
 from benchmarks.active import learn_runs
 from benchmarks.figures import show
 from benchmarks.sets import Set, add_options, read_sets
+from benchmarks.stack import say
 
 RESERVE = 0.25
 EVERY = 25
@@ -64,6 +65,7 @@ def history(
     order = rng.permutation(len(data.gold)).astype(np.int64)
     reserve = order[: int(RESERVE * len(order))]
     beliefs: list[Belief] = []
+    heard: list[Probs] | None = None
     stops = sorted({*labels, *range(0, max(labels), batch)})
     for labelled, learned in learn_runs(data, stops, reserve, strategy, student, rng):
         if len(labelled) in labels:
@@ -73,17 +75,16 @@ def history(
             known = ~np.isnan(probs).any(axis=1)
             confidence = np.where(known, np.nan_to_num(probs).max(axis=1), np.nan)
             wrong = ~known | (np.nan_to_num(probs).argmax(axis=1) != data.gold)
-            heard = [] if data.teacher is None else [_echo(learned.space.transform(data.raw), data.teacher)]
+            if heard is None:
+                heard = _heard(data, learned.space)
             evenly = np.float32(1 / len(data.labels))
             table = signs(np.where(np.isnan(probs), evenly, probs), data.teacher, heard)
             beliefs.append(Belief(confidence.astype(np.float64), table, wrong, labelled))
     return History(reserve, beliefs)
 
 
-def _echo(features: Embeddings, teacher: Probs) -> Probs:
-    """What a linear student of the teacher alone says: it has seen no human label."""
-    answered = ~np.isnan(teacher).any(axis=1)
-    return softmax(apply(features, fit_softmax(features[answered], teacher[answered], l2=1.0, rounds=50)))
+def _heard(data: Set, space: FeatureSpace) -> list[Probs]:
+    return [] if data.teacher is None else echoes(data.texts, space.transform(data.raw), data.teacher)
 
 
 def audit(
@@ -95,6 +96,8 @@ def audit(
     """
     order = np.random.default_rng(seed).permutation(past.reserve)
     made: list[Look] = []
+    learnt = (-1, -1)
+    sure: NDArray[np.float64] = np.zeros(0)
     for count in range(EVERY, min(len(order), max(SHOWN)) + 1, EVERY):
         if declared(count) != count:
             continue
@@ -103,8 +106,11 @@ def audit(
         confidence, fitted = belief.confidence, 0
         if selected:
             fitted = min(FITTED, count)
-            confidence = sureness(belief.signs, audited[:fitted], ~belief.wrong[audited[:fitted]])
-            confidence[np.isnan(belief.confidence)] = np.nan
+            if (place, fitted) != learnt:
+                learnt = place, fitted
+                sure = sureness(belief.signs, audited[:fitted], ~belief.wrong[audited[:fitted]])
+                sure[np.isnan(belief.confidence)] = np.nan
+            confidence = sure
         found = select(
             confidence,
             audited,
@@ -174,6 +180,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--batch", type=int, default=50, help="human labels between two fits")
     parser.add_argument("--histories", type=int, default=5)
     parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--by", choices=("selector", "own"), action="append", help="default: both")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     if not options.set:
@@ -188,7 +195,7 @@ def main(arguments: Sequence[str]) -> int:
             history(data, labels, strategy, student, options.seed + number, options.batch)
             for number in range(options.histories)
         ]
-        rows, within = _rows(past, labels, options.resamples, options.seed)
+        rows, within = _rows(past, labels, options)
         kept &= within
         show(f"{data.name}: {len(data.gold)} texts, student {student.kind}", _COLUMNS, rows)
     return 0 if kept else 1
@@ -201,27 +208,29 @@ _COLUMNS = (
 
 
 def _rows(
-    past: Sequence[History], labels: Sequence[int], draws: int, seed: int
+    past: Sequence[History], labels: Sequence[int], options: argparse.Namespace
 ) -> tuple[list[tuple[object, ...]], bool]:
     rows: list[tuple[object, ...]] = []
     kept = True
+    by = options.by or ("selector", "own")
     last, everywhere = len(labels) - 1, list(range(len(labels)))
-    ways = [(str(count), [place], True) for place, count in enumerate(labels)]
-    ways += [(f"{labels[-1]}, own", [last], False), ("moving", everywhere, True)]
+    ways = [(str(count), [place], True) for place, count in enumerate(labels) if "selector" in by]
+    ways += [(f"{labels[-1]}, own", [last], False)] if "own" in by else []
+    ways += [("moving", everywhere, True)] if "selector" in by and len(labels) > 1 else []
     for name, beliefs, selected in ways:
         rate = np.mean([one.beliefs[beliefs[-1]].wrong[one.reserve].mean() for one in past])
         for max_error in (0.05, 0.02):
-            found = resample(past, beliefs, max_error, draws, seed, selected=selected)
+            found = resample(past, beliefs, max_error, options.resamples, options.seed, selected=selected)
             kept &= found.broken <= ALLOWED
             pairs = zip(found.covered, found.refused, strict=True)
-            rows.append(
-                (
-                    name,
-                    f"{rate:.1%}",
-                    f"{max_error:.0%}",
-                    f"{found.broken:.1%}",
-                    f"{found.success:.0%}",
-                    *(f"{share:.0%}" for pair in pairs for share in pair),
-                )
+            row = (
+                name,
+                f"{rate:.1%}",
+                f"{max_error:.0%}",
+                f"{found.broken:.1%}",
+                f"{found.success:.0%}",
+                *(f"{share:.0%}" for pair in pairs for share in pair),
             )
+            say(" | ".join(row))  # the whole table comes after many minutes
+            rows.append(row)
     return rows, kept

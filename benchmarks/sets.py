@@ -29,6 +29,7 @@ class Set:
     gold: NDArray[np.int64]
     groups: NDArray[np.int64]
     teacher: Probs | None
+    texts: list[str]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -83,4 +84,5 @@ def _read(path: str, teacher: str = "none", descriptions: str = "", *, encoder: 
             np.int64
         ),
         teacher=said,
+        texts=[example.text for example in examples],
     )

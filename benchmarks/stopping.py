@@ -20,6 +20,7 @@ from ale.students import STUDENTS, resolve_student
 from benchmarks.active import learn_runs
 from benchmarks.figures import show
 from benchmarks.sets import Set, add_options, read_sets
+from benchmarks.stack import say
 
 LATER = 200
 RESERVE = 0.15
@@ -34,6 +35,13 @@ class Run:
     stopped: int | None
     accuracy: float
     gain: float
+
+    @property
+    def words(self) -> str:
+        """One line: a long benchmark that is cut off has told what it saw."""
+        if self.stopped is None:
+            return "no stop"
+        return f"stop at {self.stopped}, accuracy {self.accuracy:.3f}, then {100 * self.gain:+.2f} points"
 
 
 def run(data: Set, upto: int, strategy: Strategy, student: type[Student], seed: int) -> Run:
@@ -78,7 +86,10 @@ def main(arguments: Sequence[str]) -> int:
     rows = []
     early: list[bool] = []
     for data in read_sets(options):
-        runs = [run(data, options.upto, strategy, student, options.seed + n) for n in range(options.runs)]
+        runs = []
+        for seed in range(options.seed, options.seed + options.runs):
+            runs.append(run(data, options.upto, strategy, student, seed))
+            say(f"{data.name}, seed {seed}: {runs[-1].words}")
         ended = [one for one in runs if one.stopped is not None]
         early += [one.gain >= 0.01 for one in ended]
         rows.append((data.name, len(runs), len(ended), *_figures(ended)))

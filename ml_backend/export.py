@@ -96,7 +96,9 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], manifest: dict[s
             write_private(folder / name, content)
         write_private(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise ConfigurationError(f"cannot write into {folder}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot write into {folder}: {error.strerror}; name another folder with --out"
+        ) from error
 
 
 def jsonl(rows: list[dict[str, Any]]) -> str:

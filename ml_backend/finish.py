@@ -14,10 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from ale.audit.echo import echoes
 from ale.audit.finish import Finish
 from ale.errors import ConfigurationError, LabelSpaceMismatch
+from ale.features import FeatureSpace
 from ale.io.checkpoints import load_checkpoint
 from ale.io.snapshots import write_snapshot
 from ale.types import LabelSpace, Probs
@@ -113,7 +116,8 @@ def _read(db: Database, settings: Settings, learning: Learning, number: int) -> 
     dataset = build_dataset(tasks, annotations, space, reserve)
     unaided = read_unaided(arrays, dataset, len(space))
     teacher = _paid_opinion(db, learning, space, dataset)
-    asked = question(dataset, answered_tasks(annotations), unaided, teacher)
+    heard = [] if teacher is None else _heard(db, learning, project.key, dataset, teacher)
+    asked = question(dataset, answered_tasks(annotations), unaided, teacher, heard)
     return _Read(project, project.version, manifest["recipe"], space, tasks, dataset, asked)
 
 
@@ -134,6 +138,22 @@ def _paid_opinion(db: Database, learning: Learning, space: LabelSpace, dataset: 
     """
     found = opinion(db, learning.teachers, space, dataset)
     return found.probs if any(v.teacher.paid and not v.silent.all() for v in found.voices) else None
+
+
+def _heard(db: Database, learning: Learning, key: str, dataset: Dataset, teacher: Probs) -> list[Probs]:
+    """What readers of the teacher say of each text; nothing (NaN) of those that no learn run has encoded yet."""
+    vectors, known = learning.cache.lookup(dataset.hashes)
+    if not known.any():
+        return []
+    texts = mirror.texts(db, key, sorted(set(dataset.hashes)))
+    features = FeatureSpace.fit(vectors[known]).transform(vectors[known])
+    read = [texts[name] for name, there in zip(dataset.hashes, known, strict=True) if there]
+    heard = []
+    for said in echoes(read, features, teacher[known]):
+        everywhere = np.full(teacher.shape, np.nan, np.float32)
+        everywhere[known] = said
+        heard.append(everywhere)
+    return heard
 
 
 def _outcome(read: _Read, found: Finish) -> Json:

@@ -70,9 +70,16 @@ def answered_tasks(annotations: Collection[Annotation]) -> set[int]:
 
 
 def question(
-    dataset: Dataset, answered: Collection[int], unaided: Unaided, teacher: Probs | None = None
+    dataset: Dataset,
+    answered: Collection[int],
+    unaided: Unaided,
+    teacher: Probs | None = None,
+    heard: Sequence[Probs] = (),
 ) -> Question:
-    """The question as the project stands. With a `teacher` the selector says which suggestions are surest."""
+    """The question as the project stands.
+
+    With a `teacher` the selector says which suggestions are surest, by the teacher's `heard` echoes as well.
+    """
     audit = dataset.audit
     in_front = np.zeros(len(dataset.tasks), bool)
     in_front[audit.front] = True
@@ -88,7 +95,7 @@ def question(
     confidence = np.nan_to_num(unaided.probs).max(axis=1, initial=0.0).astype(np.float64)
     if teacher is not None:
         probs = np.where(np.isnan(unaided.probs), np.float32(1 / unaided.probs.shape[1]), unaided.probs)
-        confidence = sureness(signs(probs, teacher), audit.front[:fitted], ~wrong[:fitted])
+        confidence = sureness(signs(probs, teacher, heard), audit.front[:fitted], ~wrong[:fitted])
     confidence = np.where(known, confidence, np.nan)
     rows = np.flatnonzero(taken).astype(np.int64)
     return Question(

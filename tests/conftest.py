@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -20,6 +21,12 @@ from tests.integration.postgres import database_url, postgres
 
 # These need a running compose stack: `.ci/docker` starts one and names it. Elsewhere they are not part of the suite.
 collect_ignore = [] if os.environ.get("ALE_TEST_COMPOSE") else ["compose"]
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+hypothesis.settings.register_profile(
+    "ale", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ale")
 
 __all__ = ["ale", "database_url", "label_studio", "label_studio_program", "new_loop", "postgres"]
 

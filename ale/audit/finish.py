@@ -6,12 +6,10 @@ the random draw of the audit, however often one tries.
 Why it holds. Draw and model: the audited rows are the beginning of a random permutation that no choice of
 labels, no training and no calibration has seen. So for a given model the audited rows of a set are a random draw
 without replacement from the set, and the number of wrong ones is hypergeometric. One set at one look: let L be
-the most wrong labels that may remain, `max_error` times the rows that remain. Were more than L + g rows of the
-set wrong, audited ones included, errors as few as `boundary` demands would be met with at most the chance that
-the look may spend. So no more than L + g are wrong, and if at least g were met, no more than L remain. g is so
-small that fewer than g errors, in a set with more than L, have a chance that all sets and looks share from a tenth of
-the risk: the rest is the main test's. Many sets: see `path`. Many looks, and models that change between them:
-see `spending`. A skipped audit counts as wrong.
+the most wrong labels that may remain, `max_error` times the rows that remain. Errors that the audit met no longer
+remain. `boundary` is so low that however many rows of the set are wrong, the chance to meet no more errors than
+it, and to leave more than L, is at most what the look may spend. Many sets: see `path`. Many looks, and models
+that change between them: see `spending`. A skipped audit counts as wrong.
 
 What it assumes beyond the draw. (1) Confidences do not depend on audit labels, and neither does which model is
 in force at a look. (2) Humans have taken rows out of the set by choice, and it is not known how good the
@@ -31,11 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.audit.path import make_path
-from ale.audit.spending import boundary, declared, following, spent, surely_met
+from ale.audit.spending import boundary, declared, following, spent
 from ale.errors import ConfigurationError
 from ale.types import Indices
-
-_CREDIT = 0.1  # of the risk, for counting the errors that were met as errors that no longer remain
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +119,24 @@ def select(
     confidence[audited[:fitted]] = np.nan
     path = make_path(np.where(free, confidence, np.nan), max_error if fitted else None)
     best: tuple[int, _Set] | None = None
-    closest, risk = None, 0.0
+    failed: list[_Set] = []
+    risk = 0.0
     for place, (threshold, entry) in enumerate(zip(path.thresholds, path.entries, strict=True)):
         risk += entry
         if risk == 0.0:
             continue
         found = _set(confidence >= threshold, free, audited, wrong, counts)
         shares = [share for share in path.shares if share >= risk - 1e-9]
-        if found.wrong <= _boundary(found, max_error, shares, budgets, len(path.entries)):
+        if found.wrong <= _boundary(found, max_error, shares, budgets):
             best = place, found
             continue
-        closest, risk = closest or found, 0.0
+        failed.append(found)
+        risk = 0.0
     look, later = Look(count, version), following(count)
     if best is None:
         refusal = _refusal(max_error, confidence_level, look, later)
-        return refusal if closest is None else _estimate(refusal, closest, count, before)
+        estimates = [_estimate(refusal, one, count, before) for one in failed]
+        return min(estimates, key=_still_needed, default=refusal)
     threshold = float(path.thresholds[best[0]])
     rest = free & (confidence >= threshold)
     rest[audited] = False
@@ -181,33 +180,32 @@ def _set(
     )
 
 
-def _boundary(
-    found: _Set, max_error: float, shares: Sequence[float], budgets: Sequence[float], sets: int
-) -> int:
+def _boundary(found: _Set, max_error: float, shares: Sequence[float], budgets: Sequence[float]) -> int:
     """The most wrong audit labels with which the set passes at the last of its looks; see the head of the file.
 
     `budgets` are what may be spent up to each look, `shares` the parts of them for which the set may be tested.
     """
     pool = found.waiting + found.labelled
-    fewest: list[int] = []  # wrong rows that break the promise; what breaks it once breaks it later
-    for look, (drawn, more) in enumerate(zip(found.drawn, np.diff(budgets, prepend=0.0), strict=True)):
-        limit = found.limit(max_error, look)
-        breaking = limit + 1 + surely_met(pool, limit + 1, drawn, _CREDIT * more / sets)
-        fewest.append(min([breaking, *fewest]))
+    left = tuple(found.limit(max_error, look) for look in range(len(budgets)))
     lowest = found.drawn[-1]
     for share in shares:
-        limits: list[int] = []
+        limits: tuple[int, ...] = ()
         for look, budget in enumerate(budgets):
-            drawn_so_far = found.drawn[: look + 1]
-            limits.append(boundary(pool, fewest[look], drawn_so_far, limits, (1 - _CREDIT) * share * budget))
+            upto = look + 1
+            limits = (*limits, boundary(pool, left[:upto], found.drawn[:upto], limits, share * budget))
         # A set may be tested with a small share of the risk at one look and a larger one at another: what
         # passes with the small one must be among what passes with the large one.
         lowest = min(lowest, limits[-1])
     return lowest
 
 
+def _still_needed(refusal: Finish) -> tuple[float, float]:
+    """As observed, then at best."""
+    return (refusal.needed or np.inf, refusal.needed_at_best or np.inf)
+
+
 def _estimate(refusal: Finish, closest: _Set, count: int, before: int) -> Finish:
-    """The refusal with the audit labels that a success takes: as observed so far, and at best."""
+    """The refusal with the audit labels that this set takes to pass: as observed so far, and at best."""
     share, rate = closest.drawn[-1] / count, closest.wrong / max(1, closest.drawn[-1])
     needed: int | None = None
     needed_at_best: int | None = None
@@ -219,7 +217,7 @@ def _estimate(refusal: Finish, closest: _Set, count: int, before: int) -> Finish
             break
         then = _Set(closest.waiting, closest.labelled, (drawn,), 0)
         budget = (1.0 - refusal.confidence) * (spent(later) - spent(before))
-        most = _boundary(then, refusal.max_error, [1.0], [budget], 1)
+        most = _boundary(then, refusal.max_error, [1.0], [budget])
         if needed_at_best is None and closest.wrong <= most:
             needed_at_best = later
         if round(rate * drawn) <= most:

@@ -17,11 +17,12 @@ Against the betting sequence (see `sequence`), which may be read at any time but
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.audit.draws import chances
+from ale.audit.draws import log_choose
 
 _COUNTS = (100, 150, 200, 300, 450, 600, 800)
 """Declared counts of a decade: some 1.3 to 1.5 times apart, then again times ten."""
@@ -56,38 +57,66 @@ def spent(audited: int) -> float:
     return _BY_MAIN * share**2 if share <= 1 else 1.0 - (1.0 - _BY_MAIN) / share
 
 
-def boundary(pool: int, errors: int, drawn: Sequence[int], earlier: Sequence[int], budget: float) -> int:
-    """The most errors at the last look that may still pass, -1 for none.
+@lru_cache(maxsize=1 << 16)
+def boundary(
+    pool: int, left: tuple[int, ...], drawn: tuple[int, ...], earlier: tuple[int, ...], budget: float
+) -> int:
+    """The most errors at the last look with which a set may still pass, -1 for none.
 
-    The set holds `pool` rows of which `errors` are wrong: the fewest that break the promise. `drawn` counts
-    the audited rows of the set at each look, `earlier` are the boundaries of the looks before. The chance to
-    pass at any of the looks is at most `budget`; with more errors it is smaller.
+    The set holds `pool` rows. Of the rows that remain after a look at most `left` may be wrong; `drawn` counts the
+    audited rows at each look, `earlier` are the boundaries of the looks before. Whatever number of the set's rows
+    is wrong: the chance to pass at any look at which more than `left` remain is at most `budget`.
+
+    Why one number of wrong rows stands for all. With M wrong rows, a look breaks the promise when it is passed
+    with fewer than M - left errors met. Let M* be the least `left` + 1 + boundary of any look. Up to M* one more
+    wrong row adds at most one to what is met and one to what still breaks: the chance rises with M. From M* on
+    it is at most the chance to pass at all, which falls. So it is nowhere above the chance to pass at M*.
     """
-    alive, passed = _walk(pool, errors, drawn, earlier)
-    within = np.flatnonzero(passed + np.cumsum(alive) <= budget)
-    return int(within[-1]) if len(within) else -1
+    counts, met = (
+        np.array(drawn)[:, None],
+        np.arange(max(_highest(pool, left[-1], drawn[-1]), *earlier, 0) + 1),
+    )
+    rate = min((left[-1] + 1) / pool, 0.5)  # any would do: it cancels
+    arriving = _arriving(drawn, earlier, met, rate)
+    replaced = met * np.log(rate) + (counts - met) * np.log1p(-rate)
+    reached = [one + 1 + most for one, most in zip(left, earlier, strict=False) if most >= 0]
+
+    def risk(most: int) -> float:
+        """The chance to pass at any look. Each order of rows is as likely as any other: what was counted as if
+        rows were drawn with replacement is weighed, look by look, for what it is without.
+        """
+        errors = min([left[-1] + 1 + most, *reached])
+        ways = log_choose(pool - counts, errors - met) - log_choose(pool, errors)
+        passing = met <= np.array([*earlier, most])[:, None]
+        return float((arriving * np.exp(ways - replaced) * passing).sum()) if errors <= pool else 0.0
+
+    # Few errors at this look are a weak bound on what may be wrong: then the chance of the earlier looks counts
+    # in full, and it may be that only from some number on all is within the budget.
+    fits = -1
+    for most in range(max((0, *earlier)), len(met)):
+        if risk(most) <= budget:
+            fits = most
+        elif fits >= 0:
+            break
+    below = range(max((0, *earlier)) - 1, -1, -1) if fits < 0 else ()
+    return next((most for most in below if risk(most) <= budget), fits)
 
 
-def surely_met(pool: int, errors: int, drawn: int, risk: float) -> int:
-    """The number of errors that are met at least, but for a chance of `risk`, if the set holds `errors`."""
-    fewer = np.cumsum(chances(pool, errors, drawn, np.arange(min(errors, drawn) + 1)))
-    return int(np.searchsorted(fewer, risk, side="right"))
+def _highest(pool: int, left: int, drawn: int) -> int:
+    """A boundary is not above this: as many errors are met, or fewer, with a chance of a half."""
+    return drawn if pool <= drawn else min(drawn, int(drawn * (left + 1) / (pool - drawn)) + 1)
 
 
-def _walk(
-    pool: int, errors: int, drawn: Sequence[int], earlier: Sequence[int]
-) -> tuple[NDArray[np.float64], float]:
-    """The chances of 0, 1, ... errors met by the last look without having passed, and of having passed."""
-    # Beyond the expected number no boundary lies: these states need no account.
-    most = int(drawn[-1] * errors / pool) + 1 if pool else 0
-    met = np.arange(most + 1)
-    alive: NDArray[np.float64] = np.zeros(most + 1)
-    alive[0], passed, before = 1.0, 0.0, 0
-    for look, count in enumerate(drawn):
-        step = chances(pool - before, errors - met[:, None], count - before, met - met[:, None])
-        alive, before = alive @ step, count
+def _arriving(
+    drawn: Sequence[int], earlier: Sequence[int], met: NDArray[np.int64], rate: float
+) -> NDArray[np.float64]:
+    """The chance to come to each look (rows) with so many errors (columns) and not to have passed before."""
+    new = np.diff(drawn, prepend=0)[:, None]
+    steps = np.exp(log_choose(new, met) + met * np.log(rate) + (new - met) * np.log1p(-rate))
+    found, alive = np.zeros(steps.shape), (met == 0).astype(np.float64)
+    for look, step in enumerate(steps):
+        alive = np.convolve(alive, step)[: len(met)]
+        found[look] = alive
         if look < len(earlier):
-            through = earlier[look] + 1
-            passed += float(alive[:through].sum())
-            alive[:through] = 0.0
-    return alive, passed
+            alive[: earlier[look] + 1] = 0.0
+    return found

@@ -6,21 +6,23 @@ test split is only ever predicted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ale.benchmark.peers import PEERS, PeerInput, resolve_peers
 from ale.benchmark.points import AuditDraw, Outcome, Point, draw_audit, measure
+from ale.benchmark.tuned import Tunable, outcome_of_tuned, quick
 from ale.engine import Learned, LearnInput, learn
-from ale.errors import NotEnoughLabels
+from ale.errors import ConfigurationError, NotEnoughLabels
 from ale.features import FeatureSpace
 from ale.predictor import Predictor
 from ale.simulate import Round, rounds
 from ale.strategies import DEFAULT_STRATEGY, STRATEGIES, resolve_strategy
 from ale.students import DEFAULT_STUDENT, resolve_student
+from ale.students.transformer import TransformerStudent
 from ale.types import Embeddings, LabelSpace, Probs
 
 DEFAULT = "ale"
@@ -43,7 +45,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrays:
-    """The data set as the engine sees it: raw embeddings, gold labels, the teacher's answers on the pool."""
+    """The data set as the engine sees it: raw embeddings, gold labels, the teacher's answers on the pool.
+
+    `tunable` are the texts and what tunes an encoder on them, for the transformer student.
+    """
 
     labels: LabelSpace
     pool: Embeddings
@@ -52,6 +57,7 @@ class Arrays:
     test: Embeddings
     test_gold: NDArray[np.int64]
     teacher: Probs | None = None
+    tunable: Tunable | None = None
 
 
 def methods(
@@ -68,13 +74,19 @@ def methods(
     for strategy in dict.fromkeys(strategies):
         resolve_strategy(strategy)
         for kind in kinds:
-            resolve_student(kind)
+            resolve_student(quick(kind))
             name = strategy if len(kinds) == 1 else f"{strategy}+{kind}"
             plain.append(Method(name, strategy, kind, teacher))
     if not teacher:
         return plain + others
-    without = [Method(f"{m.name}{WITHOUT}", m.strategy, m.student, teacher=False) for m in plain]
-    return [one for pair in zip(plain, without, strict=True) for one in pair] + others
+    # A tuning costs minutes, and hears the teacher through the hybrid student only.
+    both = [
+        [m]
+        if m.student == TransformerStudent.kind
+        else [m, replace(m, name=f"{m.name}{WITHOUT}", teacher=False)]
+        for m in plain
+    ]
+    return [one for pair in both for one in pair] + others
 
 
 def curve(
@@ -96,7 +108,9 @@ def curve(
     wanted = set(budgets) | ({0} if teacher is not None else set())
     at = stops(budgets, len(data.gold) - int(drawn.reserved.sum()), batch, method)
     outcomes = (
-        _of_peer(data, method, seed, at, drawn) if method.peer else _of_ours(data, method, seed, at, drawn)
+        _of_peer(data, method, seed, at, drawn)
+        if method.peer
+        else _of_ours(data, method, seed, at, drawn, wanted)
     )
     done = 0
     for outcome in outcomes:
@@ -133,7 +147,7 @@ def full_data(data: Arrays, student: str) -> Point:
             targets=data.gold,
             labels=data.labels,
             strategy=resolve_strategy("random"),
-            student=resolve_student(student),
+            student=resolve_student(quick(student)),
             groups=data.groups,
             review=False,
         )
@@ -159,13 +173,45 @@ class _Believer:
 
 
 def _of_ours(
-    data: Arrays, method: Method, seed: int, at: Sequence[int], audit: AuditDraw
+    data: Arrays, method: Method, seed: int, at: Sequence[int], audit: AuditDraw, wanted: Container[int]
 ) -> Iterator[Outcome]:
     teacher = data.teacher if method.teacher else None
     for turn in _rounds(data, method, seed, at, audit, teacher):
+        if method.student == TransformerStudent.kind and len(turn.labelled) in wanted:
+            tuned = _of_tuned(data, turn, seed, audit, teacher)
+            if tuned is not None:
+                yield tuned
+                continue
         yield _outcome(
             turn.learned, _believer(turn, data, teacher, method.student), len(turn.labelled), data, audit
         )
+
+
+def _of_tuned(
+    data: Arrays, turn: Round, seed: int, audit: AuditDraw, teacher: Probs | None
+) -> Outcome | None:
+    """The transformer student behind the quick one, as it would follow in the live loop; None where there are
+    too few labels to tune on: then the quick one still counts.
+    """
+    if data.tunable is None:
+        raise ConfigurationError("the transformer student needs texts, and an encoder that can be tuned")
+    return outcome_of_tuned(
+        data.tunable,
+        LearnInput(
+            raw=data.pool,
+            labelled=turn.labelled,
+            targets=turn.given,
+            labels=data.labels,
+            strategy=resolve_strategy("random"),
+            student=resolve_student(DEFAULT_STUDENT),
+            groups=data.groups[turn.labelled],
+            teacher=teacher,
+            seed=seed,
+            review=False,
+        ),
+        data.test,
+        audit.rows,
+    )
 
 
 def _of_peer(
@@ -198,7 +244,7 @@ def _rounds(
         data.labels,
         stops=at,
         strategy=resolve_strategy(method.strategy),
-        student=resolve_student(method.student),
+        student=resolve_student(quick(method.student)),
         teacher=teacher,
         groups=data.groups,
         seed=seed,
@@ -215,7 +261,7 @@ def _believer(turn: Round, data: Arrays, teacher: Probs | None, kind: str) -> _B
     space = turn.learned.space
     student = None
     if teacher is not None:
-        student = resolve_student(kind).of_teacher(space.transform(data.pool), teacher)
+        student = resolve_student(quick(kind)).of_teacher(space.transform(data.pool), teacher)
     if student is not None:
         return _Believer.of(Predictor(student, space, temperature=1.0))
     counts = np.bincount(turn.given, minlength=len(data.labels)) + 1.0

@@ -12,9 +12,11 @@ from ale.benchmark.data import BenchmarkData
 from ale.benchmark.opinion import AnswerStore, as_json, ask
 from ale.benchmark.points import Point, draw_audit
 from ale.benchmark.report import Report
+from ale.benchmark.tuned import Tunable
 from ale.errors import ConfigurationError
 from ale.protocols import Teacher
 from ale.students import DEFAULT_STUDENT
+from ale.tuning.belief import Tuner
 from ale.types import Embeddings
 
 BUDGETS = (10, 25, 50, 100, 200, 300, 500, 800, 1200)
@@ -70,8 +72,11 @@ def run_benchmark(
     progress: Progress,
     store: AnswerStore | None = None,
     keep: Keep | None = None,
+    tuner: Tuner | None = None,
 ) -> Report:
     """Everything but the seconds is the same for the same data, plan and answers; `store`: see `ask`.
+
+    `tuner` is what the transformer student needs; its tunings are cut short where time runs out.
 
     Ctrl+C among the curves ends the run with the report of those that are whole; before the first it is raised.
     """
@@ -84,7 +89,10 @@ def run_benchmark(
     raw, test_raw = (
         encoder.encode(part, lambda done: progress("encode", done, texts)) for part in (pool, test)
     )
-    arrays = Arrays(data.labels, raw, data.pool.gold, data.pool.groups, test_raw, data.test.gold)
+    tunable = None if tuner is None else Tunable(pool, test, tuner)
+    arrays = Arrays(
+        data.labels, raw, data.pool.gold, data.pool.groups, test_raw, data.test.gold, tunable=tunable
+    )
     told = None
     if teacher is not None:
         opinion = ask(teacher, data, lambda done: progress("ask", done, len(pool)), store)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
@@ -29,7 +30,9 @@ _SHA256 = {
     _WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     _TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-_HEADS, _LAYERS, _HIDDEN = 12, 6, 384
+HEADS, LAYERS = 12, 6
+
+_HIDDEN = 384
 _POOLED = (6, 3)
 
 
@@ -76,19 +79,37 @@ class MiniLMEncoder:
             # A package manager may put links into site-packages; the runtime wants the file's own folder.
             weights = (folder / _WEIGHTS).resolve()
             try:
-                from tokenizers import Tokenizer
-
                 from ale.io.bert_graph import bert_graph
                 from ale.io.onnx_runtime import make_session
+
+                tokenizer = _tokenizer(folder, MAX_TOKENS)
             except ImportError as error:
                 raise MissingExtra("the embedded encoder", "encoder") from error
-            tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
-            # The file asks for 128 tokens, padded; padding is ours, to the longest of a batch.
-            tokenizer.no_padding()
-            tokenizer.enable_truncation(MAX_TOKENS)
-            graph = bert_graph(weights, heads=_HEADS, layers=_LAYERS, pooled=_POOLED)
+            graph = bert_graph(weights, heads=HEADS, layers=LAYERS, pooled=_POOLED)
             self._loaded = _Loaded(tokenizer, make_session(graph, weights, self._threads))
         return self._loaded
+
+
+def read_embedded(max_tokens: int) -> tuple[Any, dict[str, NDArray[np.float32]]]:
+    """The tokenizer, and all weights by their names in the file; checksum verified."""
+    from safetensors.numpy import load_file
+
+    folder = embedded_folder()
+    try:
+        tokenizer = _tokenizer(folder, max_tokens)
+    except ImportError as error:
+        raise MissingExtra("the embedded encoder", "encoder") from error
+    return tokenizer, load_file(str(folder / _WEIGHTS))
+
+
+def _tokenizer(folder: Path, max_tokens: int) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
+    # The file asks for 128 tokens, padded; padding is ours, to the longest of a batch.
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
 
 
 def check_embedded() -> None:

@@ -16,6 +16,7 @@ LEANING_INTERCEPT_L2 = 1.0  # ten hard labels do not tell the shares of the clas
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
+_SILENT_ROWS = 90  # so long labels where the teacher was silent do not count; then people have said enough
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
 _ROUNDS, _FEW_ROUNDS, _TOLERANCE = 40, 20, 1e-4  # stopping early was no worse on held-out rows, only quicker
 _NOISE = 1e-6
@@ -43,20 +44,23 @@ LEANING = (
 weak and wins 15 where it is strong. The last one is the nearest to another.
 """
 
-
 FEW = (
-    ALL_OPINIONS,
-    Candidate(1.0, {"firm": 0.5, "neighbours": 0.5}, 1.0),
-    Candidate(0.3, {"firm": 1.0}, 0.5),
+    Candidate(1.0, {"teacher": 0.7, "firm": 0.4, "neighbours": 0.4}, 2.0),
+    Candidate(3.0, {"firm": 0.7, "neighbours": 0.7}, 0.4),
 )
-"""With a dozen labels, which may all be of one odd kind, only what holds on to the teacher."""
+"""With a dozen labels, which may all be of one odd kind, only what holds on to the teacher. The first that are
+asked are those it is silent about: they cannot tell how good its answers are, and may not overrule them.
+"""
 
 
-def candidates_for(rows: int, labels: int, *, teacher: bool) -> tuple[Candidate, ...]:
-    """What competes for so many labelled rows; of many labels each fit costs much, so the last stays out."""
-    if not teacher:
+def candidates_for(rows: int, labels: int, *, heard: int | None) -> tuple[Candidate, ...]:
+    """What competes for so many labelled rows, of which the teacher answered `heard` (None: there is none).
+
+    Of many labels each fit costs much, so the last stays out.
+    """
+    if heard is None:
         return PLAIN
-    if rows < FEW_ROWS:
+    if rows < FEW_ROWS or (heard < FEW_ROWS and rows < _SILENT_ROWS):
         return FEW
     return LEANING if labels < MANY_LABELS else LEANING[:-1]
 

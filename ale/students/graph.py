@@ -15,7 +15,7 @@ from ale.clusters import weighted_kmeans
 from ale.types import Embeddings
 
 NEIGHBOURS = 15
-_SHARPNESS = 8.0  # weight of an edge: exp(sharpness * (cosine - 1))
+SHARPNESS = 8.0  # weight of an edge: exp(sharpness * (cosine - 1))
 _BUCKET_ROWS = 100  # rows of a bucket, on average
 _BUCKETS = 10  # how many buckets a row's neighbours are looked for in
 _ALL_PAIRS = 1_500  # a pool this small is one bucket
@@ -31,7 +31,7 @@ def neighbour_graph(points: Embeddings, seed: int = 0) -> Graph:
     n = len(points)
     unit = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     near, cosine = _nearest(unit, min(NEIGHBOURS, n - 1), seed)
-    weight = np.exp(_SHARPNESS * (cosine - 1.0))
+    weight = np.exp(SHARPNESS * (cosine - 1.0))
     rows = np.repeat(np.arange(n), near.shape[1])
     edges = csr_matrix((weight.ravel(), (rows, near.ravel())), shape=(n, n), dtype=np.float32)
     edges = edges.maximum(edges.T)

@@ -6,12 +6,13 @@
 3. A mixture: cross-validation on the human labels says how much each candidate is worth, so that a bad
    teacher costs little and a good one is heard.
 4. Distillation: the mixture's belief about all of the pool, human rows clamped, makes a linear student that
-   answers for any text.
+   answers for any text, with a memory of what was believed of the nearest ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -32,7 +33,8 @@ from ale.students.candidates import (
     stack,
 )
 from ale.students.distilling import clamp, distil, straight_part
-from ale.students.ground import survey
+from ale.students.ground import Ground, main_directions, survey
+from ale.students.memory import DIRECTIONS, Memory, with_memory
 from ale.students.mixture import judge
 from ale.students.softmax import Weights, apply, one_hot
 from ale.types import Embeddings, Indices, Probs
@@ -40,17 +42,34 @@ from ale.types import Embeddings, Indices, Probs
 _LEAST = 1e-7  # of a probability, before its logarithm
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Surveyed:
+    """The arrays that were surveyed, and what was found."""
+
+    pool: Embeddings
+    teacher: Probs | None
+    ground: Ground | None
+    basis: NDArray[np.float32]
+
+
 class HybridStudent:
-    """A linear model distilled from a mixture over the pool. No state besides its weights."""
+    """A linear model distilled from a mixture over the pool, and a memory of it. No other state."""
 
     kind = "hybrid"
 
-    def __init__(self, weights: Weights | None = None, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights | None = None,
+        values: Mapping[str, Any] | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self._weights = weights
+        self._memory = memory
         self._values: dict[str, Any] = dict(values or {})
         self._out_of_fold: NDArray[np.float64] | None = None
         self._pool: NDArray[np.float64] | None = None
         self._committee: NDArray[np.float32] | None = None
+        self._surveyed: _Surveyed | None = None
 
     def fit(
         self,
@@ -63,10 +82,10 @@ class HybridStudent:
         teacher: Probs | None = None,
         weights: NDArray[np.float64] | None = None,
     ) -> Self:
-        """See `ale.protocols.Student.fit`. Deterministic."""
+        """See `ale.protocols.Student.fit`. Deterministic; a second fit to the same arrays knows the ground."""
         if len(np.unique(targets)) < 2:
             raise NotEnoughLabels("need_two_classes", "a student needs labels of at least two classes")
-        ground = survey(pool, teacher)
+        ground, basis = self._survey(pool, teacher)
         opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
         short = np.hstack([pool @ span, silence(teacher if ground is not None else None, len(pool))])
@@ -77,7 +96,10 @@ class HybridStudent:
             np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
             {name: opinion[labelled] for name, opinion in opinions.items()},
         )
-        candidates = candidates_for(len(targets), labels, teacher=ground is not None)
+        heard = None
+        if ground is not None and teacher is not None:
+            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
+        candidates = candidates_for(len(targets), labels, heard=heard)
         held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))
@@ -99,7 +121,8 @@ class HybridStudent:
             ],
             axis=0,
         )
-        self._weights = straight if ground is None else distil(pool, ground, straight, believed, counted)
+        alone = straight if ground is None else distil(pool, ground, straight, believed, counted)
+        self._weights, self._memory = with_memory(pool, basis, alone, believed, labelled)
         self._values = {
             "mixture": [
                 {"l2": c.l2, "leans_on": list(c.leans_on), "share": round(float(share), 4)}
@@ -107,6 +130,15 @@ class HybridStudent:
             ]
         }
         return self
+
+    def _survey(self, pool: Embeddings, teacher: Probs | None) -> tuple[Ground | None, NDArray[np.float32]]:
+        """The ground and the main directions of a pool; half of a quick fit is spent on them."""
+        known = self._surveyed
+        if known is None or known.pool is not pool or known.teacher is not teacher:
+            ground = survey(pool, teacher)
+            basis = main_directions(pool, DIRECTIONS) if ground is None else ground.basis
+            known = self._surveyed = _Surveyed(pool, teacher, ground, basis)
+        return known.ground, known.basis
 
     @classmethod
     def of_teacher(cls, pool: Embeddings, teacher: Probs) -> Self | None:
@@ -118,7 +150,9 @@ class HybridStudent:
         scales = np.array(list(ALL_OPINIONS.leans_on.values()))
         told = stack(ALL_OPINIONS, ground.opinions, len(pool), labels)
         mixed = softmax(np.einsum("m,mij->ij", scales, told))
-        student = cls(distil(pool, ground, ground.firm, mixed, np.ones(len(pool))), {"mixture": []})
+        alone = distil(pool, ground, ground.firm, mixed, np.ones(len(pool)))
+        weights, memory = with_memory(pool, ground.basis, alone, mixed, np.zeros(0, np.int64))
+        student = cls(weights, {"mixture": []}, memory)
         student._pool = _logs(mixed)
         return student
 
@@ -142,18 +176,20 @@ class HybridStudent:
             raise LabelSpaceMismatch(
                 f"the student reads {len(self._weights) - 1} columns, not {embeddings.shape[1]}"
             )
-        return apply(embeddings, self._weights)
+        alone = apply(embeddings, self._weights)
+        return alone if self._memory is None else alone + self._memory.logits(embeddings)
 
     def state(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]:
-        """The weights; the values only tell a reader what the mixture was."""
+        """The weights and the memory; the values only tell a reader what the mixture was."""
         if self._weights is None:
             raise NotEnoughLabels("not_fitted", "the student has not been fitted")
-        return {"weights": self._weights}, dict(self._values)
+        memory = {} if self._memory is None else self._memory.state()
+        return {"weights": self._weights, **memory}, dict(self._values)
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
         """The student that `state` described."""
-        return cls(np.asarray(arrays["weights"], np.float32), values)
+        return cls(np.asarray(arrays["weights"], np.float32), values, Memory.from_state(arrays))
 
 
 def _fresh(found: NDArray[np.float64] | None, what: str) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ale.calibration import softmax
-from ale.types import Embeddings
+from ale.types import Embeddings, Indices
 
 Opinions = NDArray[np.float32]
 """Shape (opinions, rows, labels): what each of them would add to the logits."""
@@ -54,13 +54,50 @@ def fit_leaning(
 ) -> Leaning:
     """The fit of least loss; `expected` is a0. Deterministic.
 
+    An opinion that it would turn round is left out, and the rest fitted anew: scipy's own bounds are checked
+    weight by weight in Python, which took a third of the time with 77 labels.
+    """
+    told = np.zeros((0, *targets.shape), np.float32) if opinions is None else opinions
+    centre = np.zeros(len(told)) if expected is None else expected
+    heard: Indices = np.arange(len(told))
+    while True:
+        scales = np.zeros(len(told))
+        w, scales[heard] = _fit(
+            rows,
+            targets,
+            weights,
+            l2,
+            told[heard] if len(heard) < len(told) else told,
+            centre[heard],
+            intercept_l2,
+            rounds,
+            tolerance,
+            firmness,
+        )
+        if (scales >= 0).all():
+            return Leaning(w, scales)
+        heard = np.flatnonzero(scales > 0)
+
+
+def _fit(
+    rows: Embeddings,
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    l2: float,
+    told: Opinions,
+    centre: NDArray[np.float64],
+    intercept_l2: float,
+    rounds: int,
+    tolerance: float,
+    firmness: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Weights and scales of least loss, the scales of either sign.
+
     Columns are scaled by their likely curvature first: on principal components that is nearly a Newton step,
     and halves the rounds.
     """
-    n, k = rows.shape
+    _, k = rows.shape
     labels = targets.shape[1]
-    told = np.zeros((0, n, labels), np.float32) if opinions is None else opinions
-    centre = np.zeros(len(told)) if expected is None else expected
     weight = weights.astype(np.float32)[:, None]
     curvature = (labels - 1) / labels**2
     spread = np.einsum("ij,ij->j", rows * weight, rows).astype(np.float64)
@@ -103,11 +140,10 @@ def fit_leaning(
         first,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(None, None)] * size + [(0.0, None)] * len(told) if len(told) else None,
         options={"maxiter": rounds, "ftol": tolerance, "gtol": 1e-4, "maxcor": 6},
     )
     w = found.x[:size].reshape(k + 1, labels) * unit
-    return Leaning(w.astype(np.float32), found.x[size:] * ease)
+    return w.astype(np.float32), found.x[size:] * ease
 
 
 def _pull(told: Opinions, scales: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -71,6 +71,17 @@ def test_one_file_imports_onnx_runtime(path: Path) -> None:
     assert ("onnxruntime" in top(imports(path))) == (path == HOUSE / "io" / "onnx_runtime.py")
 
 
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_tuning_stands_apart(path: Path) -> None:
+    """It knows neither engine, plug-ins nor io; torch is imported there and in io only."""
+    folder, names = path.relative_to(HOUSE).parts[0], imports(path)
+    if folder == "tuning":
+        banned = tuple(f"ale.{other}" for other in (*PLUG_INS, "engine", "simulate", "io"))
+        assert not [name for name in names if name.startswith(banned)]
+    elif folder != "io":
+        assert not top(names) & {"torch", "transformers"}
+
+
 def test_learning_without_new_texts_needs_no_encoder() -> None:
     """Importing the engine, the tables and the encoder's module loads neither torch nor ONNX Runtime."""
     code = (

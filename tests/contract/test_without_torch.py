@@ -151,3 +151,33 @@ def test_what_is_missing_is_named_by_its_extra(tmp_path: Path, package: str, sou
     assert f"pip install 'ale-label-studio[{extra}]'" in said
     assert f"pip install 'ale-label-studio[{extra}]'" in seen
     assert ("unset ALE_ENCODER" in fix) == (source != "embedded")
+
+
+NO_TUNING = """
+import numpy as np
+from ale.cli import _tuner
+from ale.benchmark.run import Plan
+from ale.errors import MissingExtra
+from ale.io.tuner import MiniLMTuner
+from ale.students.transformer import TransformerStudent
+for step in (
+    lambda: MiniLMTuner().tune(["x"] * 40, np.arange(40), np.arange(40) % 2, labels=2),
+    lambda: _tuner(Plan(students=("transformer",)), 60.0),
+):
+    try:
+        step()
+    except MissingExtra as error:
+        print(error)
+points, targets = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2
+print(TransformerStudent().fit(points, np.arange(40), targets, labels=2).share)
+"""
+
+
+def test_tuning_names_its_extra_and_the_student_falls_back(tmp_path: Path) -> None:
+    """Before a benchmark spends minutes, too; without a belief the transformer student is the hybrid one."""
+    done = run(NO_TORCH + NO_TUNING, tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second, share = done.stdout.splitlines()
+    assert first == second
+    assert "the transformer student needs the extra [transformers]: pip install" in first
+    assert share == "0.0"

@@ -80,9 +80,12 @@ def test_audits_come_without_a_suggestion_at_the_set_rate_and_train_nothing(new_
     known = set(loop.add_labelled(messages(15)))
     loop.start()
     assert loop.row.audit_since is not None
-    served = serve(loop, 20)
-    loop.learn()
-    served += serve(loop, 20)
+    served = []
+    for _ in range(
+        4
+    ):  # never more than stand at the head of one version: those behind it have no suggestion yet
+        served += serve(loop, 10)
+        loop.learn()
     loop.add(messages(12))
     loop.learn()
     served += serve(loop, 10)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ale.text import text_hash
 from ml_backend.cli import app
 from ml_backend.settings import Settings
-from ml_backend.store import looks, mirror
+from ml_backend.store import looks, mirror, replies
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project
 from tests.integration.finishing import (
@@ -31,7 +32,7 @@ from tests.integration.finishing import (
     believed,
     put_in_force,
 )
-from tests.integration.teaching import KEY, environment
+from tests.integration.teaching import KEY, SPACE, encoded, environment
 
 FEW = np.arange(157, SIZE, 300)
 """Of every 300 tasks one is wrong."""
@@ -224,3 +225,43 @@ def test_parquet_names_its_extra(
     code, said = finish(settings, tmp_path / "out", "--format", "parquet")
     assert (code, "ale-label-studio[parquet]" in said) == (2, True)
     assert looks.promises(db, KEY) == []
+
+
+def test_a_paid_teacher_is_doubted_where_its_readers_expect_another_answer(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """One answer in nine is wrong, and the version repeats it: only the words of the text tell. Asked again, the
+    same; without answers of a paid teacher, refused.
+    """
+    wrong = np.random.default_rng(5).permutation(SIZE)[: SIZE // 9]
+    add_audited_project(settings, db, 450, wrong)
+    key = type(settings.openai_api_key)("a-key-for-tests")
+    paid = settings.model_copy(update={"teacher": "openai:gpt-4.1-mini", "openai_api_key": key})
+    (teacher,) = encoded(paid, NAMES).teachers
+    said = [SPACE.labels.index(label) for label in TRUTH]
+    for place in wrong:
+        said[place] = 1 - said[place]
+    answers = {
+        text_hash(name): np.eye(2, dtype=np.float32)[one] for name, one in zip(NAMES, said, strict=True)
+    }
+    assert finish(settings, tmp_path / "none", "--max-error", "0.06")[0] == 1, "another promise"
+    replies.save(db, teacher.name, replies.question_of(SPACE), answers)
+    first, second = (finish(paid, tmp_path / name, "--max-error", "0.05") for name in ("one", "two"))
+    assert first[0] == second[0] == 0, first
+    one, two = (rows_of(tmp_path / name / "finished.jsonl") for name in ("one", "two"))
+    assert one == two
+    auto = [row for row in one if row["provenance"] == "auto"]
+    assert len(auto) > SIZE / 3
+    assert sum(row["label"] != TRUTH[row["task"]] for row in auto) <= 0.02 * len(auto)
+    assert "the first 150 only taught" in (tmp_path / "one" / "certificate.md").read_text()
+
+
+def test_a_folder_that_can_not_be_written_names_the_option(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """As in a container whose files are read-only; the same look may be had again elsewhere."""
+    add_audited_project(settings, db, 450, FEW)
+    (tmp_path / "file").write_text("no folder")
+    code, said = finish(settings, tmp_path / "file", "--max-error", "0.05")
+    assert (code, "name another folder with --out" in said) == (2, True), said
+    assert finish(settings, tmp_path / "out", "--max-error", "0.05")[0] == 0

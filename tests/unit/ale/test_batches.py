@@ -32,7 +32,7 @@ def crowds(seed: int, rows: int, texts: int) -> NDArray[np.float32]:
 
 
 @given(seeds, st.integers(1, 700), st.integers(1, 30), st.integers(1, 80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_distinct_is_the_greedy_choice(seed: int, rows: int, texts: int, batch: int) -> None:
     """Row by row as one would by hand: taken unless near one that was taken; the near ones fill up."""
     points = crowds(seed, rows, texts)
@@ -53,7 +53,7 @@ def test_no_batch_is_empty(batch: int) -> None:
 
 
 @given(seeds, st.integers(1, 20), st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_gradient_distances_are_those_of_written_out_gradients(seed: int, rows: int, labels: int) -> None:
     """The product of two inner products gives the distances of the outer products."""
     points = rng(seed).normal(size=(rows, 4)).astype(np.float32)
@@ -97,7 +97,7 @@ def test_badge_measures_from_all_that_were_taken() -> None:
 
 
 @given(seeds, st.integers(2, 40), st.integers(1, 5), st.integers(1, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_coreset_goes_to_the_farthest(seed: int, rows: int, labelled: int, batch: int) -> None:
     """Every row is the farthest of the rest from what was labelled or taken before."""
     points = rng(seed).normal(size=(rows, 6)).astype(np.float32)
@@ -162,7 +162,7 @@ def test_committee_scores_by_hand() -> None:
 
 
 @given(seeds, st.integers(1, 5), st.integers(0, 8), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_committee_scores_lie_between_zero_and_one(seed: int, members: int, rows: int, labels: int) -> None:
     """Whatever the members say, also with certainty."""
     said = rng(seed).dirichlet(np.full(labels, 0.05), (members, rows)).astype(np.float32)

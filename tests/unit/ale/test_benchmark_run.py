@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from ale.benchmark.curves import DEFAULT, Method
@@ -22,6 +23,7 @@ from ale.benchmark.summary import times_as_many
 from ale.errors import ConfigurationError
 from ale.students import DEFAULT_STUDENT
 from ale.types import Embeddings
+from tests.unit.ale.tiny_texts import Texts, needles
 
 PLAN = Plan(("margin", "random"), (DEFAULT_STUDENT,), (5, 20), seeds=2, batch=10)
 
@@ -196,3 +198,29 @@ def test_a_figure_that_does_not_exist_is_null() -> None:
     assert said["summary"]["ale"]["learn_seconds"] is None
     assert not math.isnan(said["summary"]["ale"]["fit_seconds"])
     assert said["reliability"] == []
+
+
+def needle_data() -> BenchmarkData:
+    """Texts of numbers that a tuned encoder tells apart."""
+    pool, test = needles(200), needles(100, seed=1)
+
+    def rows(name: str, given: tuple[Texts, NDArray[np.int64]]) -> Rows:
+        texts = [" ".join(map(str, text)) for text in given[0]]
+        return Rows(name, texts, [("left", "right")[label] for label in given[1]])
+
+    return make_data("needles", rows("pool.csv", pool), rows("test.csv", test))
+
+
+def test_the_transformer_student_follows_the_quick_one() -> None:
+    """It answers after the same questions, only at the budgets, and with too few labels the quick one counts."""
+    pytest.importorskip("torch")
+    from tests.unit.ale.tiny_bert import TinyTuner
+
+    plan = Plan(("margin",), ("hybrid", "transformer"), (10, 100), seeds=1, batch=50)
+    with pytest.raises(ConfigurationError, match="needs texts, and an encoder that can be tuned"):
+        run_benchmark(needle_data(), BagOfWords(), plan, None, quiet)
+    report = run_benchmark(needle_data(), BagOfWords(), plan, None, quiet, tuner=TinyTuner())
+    at = {(point.method, point.labels): point for point in report.points}
+    assert at["margin+transformer", 10].accuracy == at["margin+hybrid", 10].accuracy
+    assert at["margin+transformer", 100].accuracy > at["margin+hybrid", 100].accuracy
+    assert at["margin+transformer", 100].fit_seconds > at["margin+hybrid", 100].fit_seconds

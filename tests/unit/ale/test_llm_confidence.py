@@ -123,7 +123,7 @@ def test_odd_log_probabilities_do_no_harm(odd: float) -> None:
     assert 0.0 <= found[1] <= 1.0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     tops=st.dictionaries(
         st.sampled_from(["A", "B", "C", " A", "x", '"', "AB"]), st.floats(allow_nan=True), max_size=7

@@ -191,7 +191,7 @@ OBJECTS = VALUES.map(lambda value: json.dumps({"label": value}))
 REPLIES = st.lists(NOISE | NEAR | OBJECTS | VALUES.map(json.dumps), max_size=5).map("".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(content=REPLIES, coded=st.booleans())
 def test_no_label_is_ever_made_up(content: str, coded: bool) -> None:
     """Whatever comes back: a label of the config that the reply really names, or a reason."""
@@ -206,7 +206,7 @@ def test_no_label_is_ever_made_up(content: str, coded: bool) -> None:
     assert any(normal(name) in unicodedata.normalize("NFC", plain.casefold()) for name in names)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(content=REPLIES | VALUES.map(lambda v: json.dumps({"answers": [{"id": "x", "label": v}]})))
 def test_no_label_is_ever_made_up_for_several_texts(content: str) -> None:
     """Each id that was asked for gets a label of the config or a reason, and no other id does."""

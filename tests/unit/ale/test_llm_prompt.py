@@ -55,7 +55,7 @@ def test_a_text_cannot_leave_its_place(text: str) -> None:
     json.dumps([message.content for message in asked], ensure_ascii=False).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(), shot=st.text(), note=st.text())
 def test_whatever_a_text_holds_it_is_data(text: str, shot: str, note: str) -> None:
     """Texts, examples and notes come back from the JSON as they were, less what UTF-8 cannot hold."""

@@ -161,14 +161,14 @@ def with_tokens(draw: st.DrawFn, contents: st.SearchStrategy[str]) -> ChatReply:
     return ChatReply(content, tokens=tuple(tokens))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(reply=with_tokens(REPLIES))
 def test_the_likeliest_label_is_always_the_one_that_was_read(reply: ChatReply) -> None:
     """Whatever the reply looks like, wherever its tokens begin, and whatever probabilities they have."""
     assert label_of(one(reply)) == read_reply(reply, LAYOUT.names).label
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(reply=with_tokens(BATCHES))
 def test_the_likeliest_labels_are_always_those_that_were_read(reply: ChatReply) -> None:
     """Of each of several texts, also of those that were asked about alone."""

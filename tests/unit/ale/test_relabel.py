@@ -99,7 +99,7 @@ def test_input_that_does_not_fit_is_refused() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 4), st.integers(0, 25), st.integers(0, 6))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_answers_give_an_order(seed: int, labels: int, people: int, said: int, waiting: int) -> None:
     """Distinct rows, falling scores in [0, 1], every waiting row, and the same again for any global state."""
     made = np.random.default_rng(seed)

@@ -1,0 +1,102 @@
+"""Reads the embedded encoder's weights for tuning. torch and the weights wait for the first tuning."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.errors import MissingExtra
+from ale.io.batches import batches
+from ale.io.minilm import HEADS, LAYERS, check_embedded, read_embedded
+from ale.tuning.belief import Logits, TunedBelief
+from ale.tuning.plan import Countdown, Plan
+from ale.types import Indices
+
+if TYPE_CHECKING:
+    from ale.tuning.cross import Reader
+
+FROZEN = 3
+"""Layers that stay as they are. The middle layer is half of what the other students see: it stays, too."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TunedMiniLM:
+    """A tuned embedded encoder; see `ale.tuning.belief.Tuned`."""
+
+    belief: TunedBelief
+    tokenizer: Any
+    reader: Reader
+
+    def logits(self, texts: Sequence[str]) -> Logits:
+        """What it believes about any texts, shape (texts, labels)."""
+        return self.reader.logits(_tokens(self.tokenizer, texts))
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """The weights that have changed, under the names of the encoder's file, and the head's."""
+        return self.reader.upper.arrays(FROZEN)
+
+
+class MiniLMTuner:
+    """Tunes the upper half of all-MiniLM-L6-v2, on the GPU where torch finds one."""
+
+    def __init__(self, plan: Plan | None = None, threads: int = 2) -> None:
+        self._plan = plan or Plan()
+        self._threads = threads
+
+    def tune(
+        self,
+        texts: Sequence[str],
+        labelled: Indices,
+        targets: NDArray[np.int64],
+        *,
+        labels: int,
+        groups: NDArray[np.int64] | None = None,
+        weights: NDArray[np.float64] | None = None,
+        seed: int = 0,
+    ) -> TunedMiniLM:
+        """See `ale.tuning.belief.Tuner`. Raises MissingExtra without torch."""
+        try:
+            import torch
+
+            from ale.tuning.bert import Lower, Upper
+            from ale.tuning.cross import Reader, tune_on
+        except ImportError as error:
+            raise MissingExtra("the transformer student", "transformers") from error
+        time = Countdown(self._plan.seconds)
+        tokenizer, weights_of = read_embedded(self._plan.tokens)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            lower = Lower(weights_of, FROZEN, HEADS).to(device)
+            upper = Upper(weights_of, range(FROZEN, LAYERS), HEADS, labels).to(device)
+            reader, belief = tune_on(
+                Reader(lower, upper, batches),
+                _tokens(tokenizer, texts),
+                labelled,
+                targets,
+                plan=self._plan,
+                groups=groups,
+                weights=weights,
+                seed=seed,
+                time=time,
+            )
+        finally:
+            torch.set_num_threads(before)
+        return TunedMiniLM(belief, tokenizer, reader)
+
+
+def check_tuning() -> None:
+    """Raises MissingExtra or CheckpointError where nothing can be tuned; loads nothing."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("the transformer student", "transformers")
+    check_embedded()
+
+
+def _tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    return [text.ids for text in tokenizer.encode_batch_fast(list(texts))]
