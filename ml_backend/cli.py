@@ -14,6 +14,7 @@ from ale.index_cli import app as index
 from ml_backend import ports
 from ml_backend.export_cli import app as export
 from ml_backend.finish_cli import app as finish
+from ml_backend.import_cli import app as import_tasks
 from ml_backend.patch_cli import patch
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ app.add_typer(engine)  # the commands that need no Label Studio
 app.add_typer(index)
 app.add_typer(export)
 app.add_typer(finish)
+app.add_typer(import_tasks)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ProjectId = Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")]
