@@ -16,6 +16,7 @@ from ml_backend.export_cli import app as export
 from ml_backend.finish_cli import app as finish
 from ml_backend.import_cli import app as import_tasks
 from ml_backend.patch_cli import patch
+from ml_backend.serve_cli import app as serve_one
 
 if TYPE_CHECKING:
     from ml_backend.store.schema import Project
@@ -45,6 +46,7 @@ app.add_typer(index)
 app.add_typer(export)
 app.add_typer(finish)
 app.add_typer(import_tasks)
+app.add_typer(serve_one)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ProjectId = Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")]
