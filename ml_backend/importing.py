@@ -153,12 +153,19 @@ class InPool:
     def of(cls, pool: Pool, control: Control, near: float, heard: Heard) -> InPool:
         """Tasks of this import itself do not count."""
         texts = [text for data in pool.others if (text := normalise(control.text(data)))]
-        index = NearDuplicates(near) if near and texts else None
+        index = NearDuplicates(near) if near else None
         for text in texts if index else ():
             if index:
                 index.add(text)
             heard(1)
         return cls({text_hash(text) for text in texts}, index)
+
+    def add(self, text: str) -> None:
+        """It counts as one of the project's from now on."""
+        read = normalise(text) or ""
+        self.hashes.add(text_hash(read))
+        if self.near is not None:
+            self.near.add(read)
 
     def __contains__(self, text: str) -> bool:
         read = normalise(text) or ""

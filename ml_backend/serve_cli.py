@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_WHO, _LIMITS, _MODEL = "Who may ask", "Limits", "Model"
+_WHO, _LIMITS, _MODEL, _KEEP = "Who may ask", "Limits", "Model", "What is kept, in DATABASE_URL"
 
 
 @app.command("serve-model")
@@ -70,20 +70,50 @@ def serve_model(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    capture: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of the predictions to keep, drawn at random.", rich_help_panel=_KEEP
+        ),
+    ] = 0.0,
+    capture_below: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Keep predictions of a lower confidence as well.", rich_help_panel=_KEEP
+        ),
+    ] = 0.0,
+    keep_texts: Annotated[
+        bool,
+        typer.Option(
+            "--keep-texts", help="With their texts; only those can become tasks.", rich_help_panel=_KEEP
+        ),
+    ] = False,
+    keep_days: Annotated[
+        int, typer.Option(min=1, max=36_500, help="Delete them after so many days.", rich_help_panel=_KEEP)
+    ] = 90,
+    name: Annotated[
+        str,
+        typer.Option(help="The service's name, for `ale capture` and `ale drift`.", rich_help_panel=_KEEP),
+    ] = "default",
 ) -> None:
     """Serve a model: POST /v1/classify, a page at /docs, counters at /metrics. Needs no Label Studio."""
     from ale.loading import load
     from ml_backend.logs import configure_logging
     from ml_backend.serving.app import Serving
+    from ml_backend.serving.capture import Policy
     from ml_backend.serving.options import Access, Options
-    from ml_backend.serving.server import listen
+    from ml_backend.serving.server import listen, listen_and_keep
 
     access = Access(user, password, token)
     address = access.host(host)
     configure_logging("INFO")
     found = load(model, threads=threads)
     options = Options(access, max_batch, max_body, _cascade(found, below, min_accuracy))
-    listen(Serving(found, options), address, port, threads)
+    policy = Policy(name, capture, capture_below, keep_texts, keep_days)
+    if policy:
+        listen_and_keep(found, options, policy, address, port, threads)
+    else:
+        listen(Serving(found, options), address, port, threads)
 
 
 def _cascade(model: Model, below: float, min_accuracy: float | None) -> Cascade:

@@ -48,24 +48,27 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What is in the project: tasks by the names that imports gave them, and the data of all others."""
+    """What is in the project: tasks by the names that this import gave them, and the data of all others and of these."""
 
     named: dict[str, list[int]]
     others: list[Json]
+    mine: list[Json] = field(default_factory=list)
 
     @classmethod
     def read(cls, client: LabelStudioClient, project: int, start: str) -> Pool:
         """`start` is how the names of one's own tasks begin; tasks of other imports are others."""
         named: dict[str, list[int]] = {}
         others: list[Json] = []
+        mine: list[Json] = []
         for task in client.task_data(project):
             data = task["data"] if isinstance(task["data"], dict) else {}
             name = str(data.get(KEY, ""))
             if name.startswith(start):
                 named.setdefault(name, []).append(int(task["id"]))
+                mine.append(data)
             else:
                 others.append(data)
-        return cls(named, others)
+        return cls(named, others, mine)
 
 
 @dataclass(slots=True)

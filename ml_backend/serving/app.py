@@ -46,10 +46,12 @@ class Serving:
     model: Model
     options: Options
     keeper: Keeper | None = None
+    given: meters.Meters | None = None
     meters: meters.Meters = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "meters", meters.Meters(self.model.version, self.model.labels))
+        own = self.given or meters.Meters(self.model.version, self.model.labels)
+        object.__setattr__(self, "meters", own)
 
 
 def create_app(serving: Serving) -> Flask:

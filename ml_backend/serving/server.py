@@ -10,7 +10,13 @@ import sys
 import waitress
 
 from ale.errors import ConfigurationError
+from ale.model import Model
 from ml_backend.serving.app import Serving, create_app
+from ml_backend.serving.capture import Capture, Policy
+from ml_backend.serving.meters import Meters
+from ml_backend.serving.options import Options
+from ml_backend.settings import load_settings
+from ml_backend.store.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +45,17 @@ def listen(serving: Serving, host: str, port: int, threads: int) -> None:
         "serving model %s on http://%s:%d, the API is described at /docs", serving.model.version, host, port
     )
     server.run()
+
+
+def listen_and_keep(
+    model: Model, options: Options, policy: Policy, host: str, port: int, threads: int
+) -> None:
+    """The same; what is served is kept. At the end what waits is written."""
+    db = Database(load_settings().database)
+    counts = Meters(model.version, model.labels)
+    keeper = Capture(db, policy, model.version, lambda outcome, n: counts.captured.labels(outcome).inc(n))
+    try:
+        listen(Serving(model, options, keeper, counts), host, port, threads)
+    finally:
+        keeper.close()
+        db.dispose()

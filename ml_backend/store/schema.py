@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ml_backend.store.columns import Base
 from ml_backend.store.schema_audit import FinishLook, PastModel
+from ml_backend.store.schema_served import Feedback, Served
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
     Batch,
@@ -26,6 +27,7 @@ __all__ = [
     "AskedQuestion",
     "Base",
     "Batch",
+    "Feedback",
     "FewShots",
     "FinishLook",
     "PastModel",
@@ -35,6 +37,7 @@ __all__ = [
     "Reservation",
     "ReviewFlag",
     "Run",
+    "Served",
     "Spend",
     "Task",
     "TunedModel",
