@@ -22,6 +22,7 @@ from tests.conftest import wait_until
 from tests.e2e.label_studio import LabelStudioUnderTest
 from tests.e2e.loop import config
 from tests.e2e.messages import LABELS, Message, messages
+from tests.unit.ml_backend.test_docs import ROOT, ale_lines
 
 pytestmark = pytest.mark.e2e
 
@@ -210,3 +211,23 @@ def test_tasks_that_came_twice_are_told(
     with pytest.raises(PublishError, match=r"1 tasks of this import twice \((\d+)\)") as found:
         job.send([task], pool, lambda _n: None)
     assert str(other) not in str(found.value).partition("(")[2].partition(")")[0]
+
+
+def test_the_commands_of_the_page_do_what_it_says(
+    label_studio: LabelStudioUnderTest, project: int, shell: Shell
+) -> None:
+    """Each as it stands in docs/import.md, but for the project's number."""
+    pytest.importorskip("datasketch", reason="pip install 'ale-label-studio[import]'")
+    pool = messages(30)
+    with (shell.folder / "messages.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "topic"), *((m.text, m.label) for m in pool)])
+    (shell.folder / "messages.jsonl").write_text("".join(json.dumps({"body": m.text}) + "\n" for m in pool))
+    lines = [line.split()[2:] for line in ale_lines(ROOT / "docs/import.md") if " 1" in line]
+    assert len(lines) == 3
+    for source, number, *options in lines:
+        assert number == "1"
+        told = shell.run(source, project, *[option for option in options if option != "--json"])
+        assert told["kept"] + told["held_out"] + sum(told["left_out"].values()) == 30
+    assert told["left_out"] == {}
+    assert "made" not in told
+    assert {d["text"] for d in there(label_studio.client, project)} <= {m.text for m in pool}

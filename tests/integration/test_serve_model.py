@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,7 @@ from ale.io.pyfunc import save_pyfunc
 from ml_backend.cli import app
 from ml_backend.demo import sample
 from tests.integration.served import Server, fit, serving, write_data
+from tests.unit.ml_backend.test_docs import ROOT, ale_lines, blocks
 
 pytest.importorskip("numba", reason="pip install 'ale-label-studio[index]'")
 
@@ -95,3 +98,33 @@ def test_mlflow_loads_the_same_model(model: Path, tmp_path: Path) -> None:
     assert deferred == [one.label for one in ale.load(model).predict(TEXTS, defer=1.0)]
     with pytest.raises(ConfigurationError, match="never overwritten"):
         save_pyfunc(model, tmp_path / "flavour")
+
+
+def test_the_commands_of_the_page_are_answered(
+    server: Server, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of `ale drift` are run as they stand; the options of `ale serve-model` start a server that keeps."""
+    pytest.importorskip("matplotlib", reason="pip install 'ale-label-studio[bench]'")
+    page = ROOT / "docs/serve.md"
+    (start,) = [line.split() for line in ale_lines(page) if "--keep-days" in line]
+    with serving(model, tmp_path, *start[3:]) as keeping:
+        told = [keeping.classify(*TEXTS) for _ in range(6)]  # a tenth of 180 texts: some for sure
+        for one in told:
+            body = {"request_id": one["request_id"], "thumbs": "up"}
+            assert keeping.ask("POST", "/v1/feedback", json=body).status_code == 201
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").symlink_to(model)
+    env = {"ALE_HOME": str(tmp_path), "DATABASE_URL": ""}
+    for line in ale_lines(page):
+        if line.startswith("ale drift --"):
+            done = CliRunner(env=env).invoke(app, line.split()[1:])
+            assert done.exit_code == 0, done.output
+            assert "What was served, day by day" in done.output
+    assert (tmp_path / "drift.png").stat().st_size > 1_000
+    for command in blocks(page, "bash")[0].splitlines():
+        path = re.search(r"9191(/\S+)", command)
+        assert path is not None
+        body = re.search(r"-d '(.*?)'", command)
+        method = "POST" if body else "GET"
+        answer = server.ask(method, path[1], json=json.loads(body[1]) if body else None)
+        assert answer.status_code == 200, command
