@@ -48,6 +48,14 @@ class HeldOut:
     scanner: Probs
     student: Probs
 
+    def after(self, cascade: Cascade) -> Probs:
+        """What the two say together: the student's probabilities for the texts that the cascade defers."""
+        said = self.scanner.copy()
+        sure = self.scanner.max(axis=1, initial=0.0).astype(np.float32)
+        later = cascade.deferred(sure, np.ones(len(sure), bool))
+        said[later] = self.student[later]
+        return said
+
     def deferring(self, accuracy: float) -> tuple[Cascade, float]:
         """The cascade that defers least and reaches `accuracy`, and the share that it deferred here.
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ale.calibration import fit_temperature, softmax
 from ale.cascade import HeldOut
+from ale.distilling import distil, with_gold
 from ale.errors import NotEnoughLabels
 from ale.features import FeatureSpace
 from ale.folds import assign_folds
@@ -21,14 +22,8 @@ from ale.metrics import accuracy, ece, macro_f1
 from ale.model import Model, ModelEncoder
 from ale.predictor import Predictor
 from ale.protocols import Student
-from ale.scanner.features import STEMS, WORDS
-from ale.scanner.learning import learn_scanner
-from ale.scanner.scanner import Scanner
-from ale.scanner.texts import Texts
 from ale.types import Embeddings, Probs
 
-GOLD = 0.8
-"""How much of a labelled text's target is its label; the rest is what the student says without having seen it."""
 MOST_HELD_OUT = 20_000
 """Rows that are kept in the model to compute promises from."""
 
@@ -73,18 +68,14 @@ def fit_model(given: FitInput, encoder: ModelEncoder, heard: Heard = lambda _: N
     with threadpool_limits(1, user_api="blas"):
         predictor, student = _student(given, labelled, truth)
         believed = predictor.predict_proba(given.raw)
-    believed[labelled] = GOLD * np.eye(len(given.labels), dtype=np.float32)[truth] + (1 - GOLD) * student
+    believed[labelled] = with_gold(student, truth)
 
-    folds = assign_folds(truth, given.groups[labelled])
-    fold_of = np.full(len(given.texts), -1, np.int64)
-    fold_of[labelled] = folds
     heard("teaching the scanner")
-    judged = {form: _held_out(given, believed, fold_of, labelled, form) for form in (WORDS, STEMS)}
-    # Fewer features unless more of them are better.
-    form = max(judged, key=lambda form: (accuracy(judged[form].argmax(axis=1), truth), -form))
-    temperature = fit_temperature(judged[form], truth)
-    scanner = learn_scanner(Texts.of(given.texts), believed, form=form, seed=given.seed).at(temperature)
-    said = softmax(judged[form], temperature)
+    folds = assign_folds(truth, given.groups[labelled])
+    found = distil(given.texts, believed, labelled, folds, seed=given.seed)
+    temperature = fit_temperature(found.logits, truth)
+    scanner = found.scanner.at(temperature)
+    said = softmax(found.logits, temperature)
     keep = np.linspace(0, len(truth) - 1, min(len(truth), MOST_HELD_OUT)).astype(np.int64)
     held_out = HeldOut(truth[keep].astype(np.int32), said[keep], student[keep])
     model = Model(given.labels, scanner, predictor, encoder, held_out, given.text_column)
@@ -102,26 +93,6 @@ def _student(
     logits = fitted.out_of_fold_logits()
     temperature = fit_temperature(logits, truth)
     return Predictor(fitted, space, temperature), softmax(logits, temperature)
-
-
-def _held_out(
-    given: FitInput,
-    believed: Probs,
-    fold_of: NDArray[np.int64],
-    labelled: NDArray[np.int64],
-    form: int,
-) -> NDArray[np.float32]:
-    """Logits of each labelled text from a scanner that has not seen its fold."""
-    logits = np.zeros((len(given.texts), len(given.labels)), np.float32)
-    for fold in np.unique(fold_of[labelled]):
-        seen, rest = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        if not len(seen):
-            continue
-        scanner: Scanner = learn_scanner(
-            Texts.of([given.texts[row] for row in seen]), believed[seen], form=form, seed=given.seed
-        )
-        logits[rest] = scanner.logits(Texts.of([given.texts[row] for row in rest]))
-    return logits[labelled]
 
 
 def _metrics(given: FitInput, truth: NDArray[np.int64], scanner: Probs, student: Probs) -> dict[str, float]:

@@ -134,6 +134,15 @@ def index(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Add prediction sets that hold the true label this often; abstain where it is more than one.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     text_column: Annotated[
         str | None,
         typer.Option(help="Column with the text. Default: as in `ale fit`.", rich_help_panel=_WHAT),
@@ -156,6 +165,7 @@ def index(
     from ale.index_screen import Bar, show_index
     from ale.io.index.inputs import need_arrow
     from ale.loading import load
+    from ale.shares import shares_json
 
     need_arrow()
     from ale.io.index.run import Wish, run_index
@@ -165,6 +175,7 @@ def index(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = load(model, threads=workers or cores)
     cascade = _cascade(found, defer, min_accuracy)
+    threshold = None if coverage is None else found.set_threshold(coverage, cascade)
     with Bar(quiet=as_json) as bar:
         summary = run_index(
             Wish(
@@ -173,17 +184,20 @@ def index(
                 text_column=text_column or found.text_column,
                 labels=found.labels,
                 model_version=found.version,
-                options={"cascade": [cascade.share, cascade.below]},
+                options={"cascade": [cascade.share, cascade.below], "set_threshold": threshold},
+                sets=threshold is not None,
                 workers=workers or cores,
                 restart=restart,
             ),
-            lambda texts, heard: found.classify(texts, cascade, heard),
+            lambda texts, heard: found.classify(texts, cascade, heard, threshold=threshold),
             bar,
         )
+    shares = found.shares(summary.counts.labels, cascade)
     if as_json:
-        typer.echo(json.dumps(summary.as_json()))
+        told = summary.as_json() | {"coverage": coverage, "set_threshold": threshold}
+        typer.echo(json.dumps(told | {"shares": shares_json(shares, len(found.held_out.truth))}))
     else:
-        show_index(summary)
+        show_index(summary, shares, len(found.held_out.truth))
 
 
 def _cascade(model: Model, defer: float, min_accuracy: float | None) -> Cascade:

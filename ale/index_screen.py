@@ -14,6 +14,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from ale.io.index.run import Summary
+    from ale.shares import Share
 
 _RARELY = 0.1  # seconds between two updates; more often would cost the workers their interpreter's lock
 
@@ -120,15 +121,19 @@ def show_fit(folder: Path, manifest: Mapping[str, Any]) -> None:
         console.print(f"{manifest['left_out']:,} rows without a text were left out.")
 
 
-def show_index(summary: Summary) -> None:
-    """What a run came to."""
+def show_index(summary: Summary, shares: Mapping[str, Share], held_out: int) -> None:
+    """What a run came to; `shares` are corrected by so many held-out texts."""
     counts = summary.counts
     table = Table(title=f"{summary.output}: {counts.rows:,} documents", title_justify="left")
     table.add_column("label")
     table.add_column("documents", justify="right")
     table.add_column("share", justify="right")
+    table.add_column("corrected", justify="right")
+    table.add_column("95 % interval", justify="right")
     for label, n in sorted(counts.labels.items(), key=lambda item: -item[1]):
-        table.add_row(label, f"{n:,}", f"{n / counts.rows:.1%}")
+        true = shares.get(label)
+        more = () if true is None else (f"{true.corrected:.1%}", f"{true.low:.1%} to {true.high:.1%}")
+        table.add_row(label, f"{n:,}", f"{n / counts.rows:.1%}", *more)
     for reason, n in sorted(counts.bad.items()):
         table.add_row(f"[dim]no label: {reason}[/dim]", f"{n:,}", f"{n / counts.rows:.1%}")
     console = Console()
@@ -138,6 +143,13 @@ def show_index(summary: Summary) -> None:
         + (f"; {counts.deferred:,} left to the encoder student" if counts.deferred else "")
         + (f"; {summary.resumed} of {summary.parts} parts were there before" if summary.resumed else "")
     )
+    if shares:
+        console.print(
+            f"Corrected: of the labelled documents, for errors as on {held_out:,} held-out texts, if each label is "
+            "mistaken as often here as there."
+        )
+    if summary.counts.abstained:
+        console.print(f"{summary.counts.abstained:,} documents abstain: more than one label may be right.")
     renamed = {name: column for name, column in summary.columns.items() if name != column}
     if renamed:
         console.print("Renamed: " + ", ".join(f"{name} is {column}" for name, column in renamed.items()))

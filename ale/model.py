@@ -9,11 +9,14 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.calibration import softmax
 from ale.cascade import Cascade, HeldOut
 from ale.errors import CheckpointError
+from ale.prediction_sets import prediction_sets, set_threshold
 from ale.predictor import Predictor
 from ale.scanner.scanner import Scanner
 from ale.scanner.texts import BAD_ROWS, BadRow, Texts
+from ale.shares import Share, corrected_shares
 from ale.text import normalise
 from ale.types import Embeddings
 
@@ -40,12 +43,16 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classified:
-    """Per text the label's position (-1 = none), confidence in [0, 1], number of the reason, and who answered."""
+    """Per text the label's position (-1 = none), confidence in [0, 1], number of the reason, and who answered.
+
+    `sets` marks the labels of each prediction set, where sets were asked for; a bad row has none.
+    """
 
     best: NDArray[np.int32]
     confidence: NDArray[np.float32]
     bad: NDArray[np.uint8]
     deferred: NDArray[np.int64]
+    sets: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,16 +86,37 @@ class Model:
         texts: Texts,
         cascade: Cascade = NO_CASCADE,
         heard: Callable[[int], None] | None = None,
+        *,
+        threshold: float | None = None,
     ) -> Classified:
-        """The same for texts as bytes; `heard` is told how many more texts the encoder has done."""
+        """The same for texts as bytes; `heard` is told how many more texts the encoder has done.
+
+        With a `threshold` (of `set_threshold`) each text has a prediction set as well.
+        """
         found = self.scanner.predict(texts)
         best, confidence = found.best, found.confidence
+        sets = None if threshold is None else prediction_sets(softmax(self.scanner.logits(texts)), threshold)
         later = cascade.deferred(confidence, found.bad == 0)
         if len(later):
             probs = self.student_probs([texts[row].decode() for row in later], heard)
             best[later] = probs.argmax(axis=1)
             confidence[later] = probs.max(axis=1)
-        return Classified(best, confidence, found.bad, later)
+            if sets is not None and threshold is not None:
+                sets[later] = prediction_sets(probs, threshold)
+        if sets is not None:
+            sets[found.bad != 0] = False
+        return Classified(best, confidence, found.bad, later, sets)
+
+    def set_threshold(self, coverage: float, cascade: Cascade = NO_CASCADE) -> float:
+        """The probability from which a label belongs to a prediction set of that coverage.
+
+        Raises ConfigurationError where too few texts were held out.
+        """
+        return set_threshold(self.held_out.after(cascade), self.held_out.truth, coverage)
+
+    def shares(self, counts: Mapping[str, int], cascade: Cascade = NO_CASCADE) -> dict[str, Share]:
+        """How many texts truly have each label, where so many were given it; see `ale.shares`."""
+        return corrected_shares(counts, self.labels, self.held_out.after(cascade), self.held_out.truth)
 
     def student_probs(
         self, texts: Sequence[str], heard: Callable[[int], None] | None = None

@@ -1,4 +1,4 @@
-"""The data of `ale fit`: texts and labels from a CSV, JSONL or Parquet file that fits into the memory."""
+"""The data of `ale fit` and `ale export --for-index`: texts, with labels or without, from a CSV, JSONL or Parquet file that fits into the memory."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ def read_labelled(path: Path, text_column: str, label_column: str) -> LabelledTe
     if not texts:
         raise ConfigurationError(f"{path} has no row with a text in column {text_column!r}")
     return LabelledTexts(texts, labels, len(columns[0]) - len(texts))
+
+
+def read_texts(path: Path, text_column: str) -> list[str]:
+    """The texts of the file, normalised; rows without one are left out. ConfigurationError as above."""
+    (column,) = _columns(path, (text_column,))
+    return [text for text in map(normalise, column) if text is not None]
 
 
 def _columns(path: Path, names: Sequence[str]) -> list[list[Any]]:

@@ -181,3 +181,30 @@ def test_tuning_names_its_extra_and_the_student_falls_back(tmp_path: Path) -> No
     assert first == second
     assert "the transformer student needs the extra [transformers]: pip install" in first
     assert share == "0.0"
+
+
+NO_INDEX = """
+import json
+from typer.testing import CliRunner
+from ml_backend.cli import app
+open(FOLDER + "/texts.csv", "w").write("text,label\\na refund,billing\\nthank you,praise\\n")
+said = []
+fit = ["fit", FOLDER + "/texts.csv", "--out", FOLDER + "/m"]
+index = ["index", FOLDER + "/texts.csv", FOLDER + "/out"]
+for arguments in (fit, index) if "numba" in GONE else (index,):
+    done = CliRunner().invoke(app, arguments)
+    said.append([done.exit_code, " ".join(done.output.split())])
+print(json.dumps(said))
+assert asked
+"""
+
+
+@pytest.mark.parametrize("package", ["numba", "pyarrow"])
+def test_indexing_names_its_extra(tmp_path: Path, package: str) -> None:
+    """Before anything is read or written: both commands without numba, `ale index` without pyarrow."""
+    done = run(f"GONE, FOLDER = {({package}, str(tmp_path))!r}\n{ABSENT}{NO_INDEX}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    named = "needs the extra [index]: pip install 'ale-label-studio[index]'"
+    for code, said in json.loads(done.stdout):
+        assert (code, named in said) == (2, True), said
+    assert [path.name for path in tmp_path.glob("*")] == ["texts.csv"]

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import compute, parquet
 from typer.testing import CliRunner, Result
 
 import ale
+from ale.cascade import Cascade
 from ale.io.index import blocks
 from ale.io.index import parquet as parquet_io
+from ale.scanner.texts import Texts
 from ml_backend.cli import app
 from ml_backend.demo import sample
 from tests.conftest import wait_until
@@ -245,6 +248,73 @@ def test_deferred_texts_get_the_students_answer(model: Path, tmp_path: Path) -> 
     done = run("index", source, tmp_path / "x", "--model", model, "--min-accuracy", "0.999")
     assert (done.exit_code, "cannot be promised" in done.output) == (2, True)
     assert index(model, source, tmp_path / "y", "--min-accuracy", "0.1")["deferred"] == 0
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_prediction_sets_say_what_else_it_may_be(model: Path, tmp_path: Path, suffix: str) -> None:
+    """All labels that may be right, the likeliest among them; a row abstains where they are more than one."""
+    texts = [*TEXTS, None]
+    source = tmp_path / f"in{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.table({"message": pa.array(texts)}), source)
+    elif suffix == ".jsonl":
+        source.write_text("".join(json.dumps({"message": text}) + "\n" for text in texts))
+    else:
+        out = io.StringIO()
+        csv.writer(out).writerows([("n", "message"), *((n, text) for n, text in enumerate(texts))])
+        source.write_text(out.getvalue())
+    told = index(model, source, tmp_path / f"out{suffix}", "--coverage", "0.9", "--defer", "0.1")
+    rows = read_sets(tmp_path / f"out{suffix}")
+    loaded = ale.load(model)
+    threshold = loaded.set_threshold(0.9, Cascade(0.1))
+    assert told["set_threshold"] == threshold
+    found = loaded.classify(Texts.of(texts), Cascade(0.1), threshold=threshold)
+    assert found.sets is not None
+    wanted = [[loaded.labels[n] for n in np.flatnonzero(row)] or None for row in found.sets]
+    assert [members for members, _ in rows] == wanted
+    assert [abstain for _, abstain in rows] == [None if m is None else len(m) > 1 for m in wanted]
+    assert rows[-1] == (None, None)
+    assert told["abstained"] == sum(abstain is True for _, abstain in rows) > 0
+    done = run("index", source, tmp_path / f"out{suffix}", "--model", model, "--coverage", "0.9999")
+    assert (done.exit_code, "takes at least 9,999 labelled texts" in done.output) == (2, True)
+
+
+def read_sets(path: Path) -> list[tuple[list[str] | None, bool | None]]:
+    """Set and abstention of each row."""
+    if path.suffix == ".parquet":
+        columns = parquet.read_table(path).select(["prediction_set", "abstain"]).to_pydict()
+        return list(zip(columns["prediction_set"], columns["abstain"], strict=True))
+    if path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        return [(row["prediction_set"], row["abstain"]) for row in rows]
+    with path.open(newline="") as file:
+        cells = [(row["prediction_set"], row["abstain"]) for row in csv.DictReader(file)]
+    return [(json.loads(one), json.loads(other)) if one else (None, None) for one, other in cells]
+
+
+def test_lines_of_odd_form_have_sets_as_well(model: Path, tmp_path: Path) -> None:
+    """Where Python reads the lines one by one."""
+    (tmp_path / "in.jsonl").write_text('{"message": "refund", "abstain": "mine"}\n{broken\n')
+    index(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--coverage", "0.9")
+    one, two = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    assert one["abstain"] == "mine"
+    assert one["abstain_ale"] is (len(one["prediction_set"]) > 1)
+    assert (two["reason"], two["prediction_set"], two["abstain_ale"]) == ("not_json", None, None)
+
+
+def test_the_summary_corrects_the_shares(model: Path, tmp_path: Path) -> None:
+    """Of every label: as counted, corrected, an interval around it; all of them sum to one."""
+    source = write_parquet(tmp_path / "in.parquet", 300)
+    shares = index(model, source, tmp_path / "out")["shares"]
+    assert shares["held_out"] == 200
+    assert shares["labels"].keys() == LABELS
+    for share in shares["labels"].values():
+        assert 0 <= share["low"] <= share["corrected"] <= share["high"] <= 1
+    for kind in ("counted", "corrected"):
+        assert sum(share[kind] for share in shares["labels"].values()) == pytest.approx(1, abs=1e-4)
+    assert "Corrected: of the labelled documents" in " ".join(
+        run("index", source, tmp_path / "again", "--model", model).output.split()
+    )
 
 
 def test_a_folder_of_something_else_is_left_alone(model: Path, tmp_path: Path) -> None:

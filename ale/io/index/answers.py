@@ -35,6 +35,11 @@ class Answers(Protocol):
         """Positions that were left to the encoder student."""
         ...
 
+    @property
+    def sets(self) -> NDArray[np.bool_] | None:
+        """Shape (texts, labels): the labels of each prediction set; None where none were asked for."""
+        ...
+
 
 class Classify(Protocol):
     """Answers for a batch of texts; called from several threads at once."""
@@ -50,6 +55,7 @@ class Counts:
 
     rows: int = 0
     deferred: int = 0
+    abstained: int = 0
     bad: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
 
@@ -57,6 +63,7 @@ class Counts:
         """Adds a batch."""
         self.rows += len(found.best)
         self.deferred += len(found.deferred)
+        self.abstained += 0 if found.sets is None else int(np.count_nonzero(found.sets.sum(axis=1) > 1))
         for number in np.flatnonzero(reasons := np.bincount(found.bad, minlength=len(BAD_ROWS) + 1)[1:]):
             _add(self.bad, str(BAD_ROWS[number]), int(reasons[number]))
         for best in np.flatnonzero(said := np.bincount(found.best + 1, minlength=len(labels) + 1)[1:]):
@@ -66,13 +73,20 @@ class Counts:
         """Adds the counts of a part as they were written down."""
         self.rows += other["rows"]
         self.deferred += other["deferred"]
+        self.abstained += other["abstained"]
         for mine, theirs in ((self.bad, other["bad"]), (self.labels, other["labels"])):
             for name, n in theirs.items():
                 _add(mine, name, n)
 
     def as_json(self) -> dict[str, Any]:
         """What `add` reads."""
-        return {"rows": self.rows, "deferred": self.deferred, "bad": self.bad, "labels": self.labels}
+        return {
+            "rows": self.rows,
+            "deferred": self.deferred,
+            "abstained": self.abstained,
+            "bad": self.bad,
+            "labels": self.labels,
+        }
 
 
 def _add(counts: dict[str, int], name: str, n: int) -> None:

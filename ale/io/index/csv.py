@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from ale.io.index.blocks import Block, append_all, blocks_of, pack
 from ale.io.index.csv_records import read_cells, record_ends
 from ale.io.index.inputs import InputFile
 from ale.io.index.source import Part, Task
-from ale.io.index.splice import cells, confidences, joined, slices
+from ale.io.index.splice import Piece, cells, confidences, joined, sets_of, slices
 from ale.scanner.texts import BAD_ROWS, BadRow, Texts, reason_number
 
 _CELLS = np.uint8(reason_number(BadRow.CELLS))
@@ -115,9 +116,18 @@ def _lines(bodies: Any, found: Answers, task: Task) -> bytes:
             confidences(found, b""),
             b"," + _quoted(task.model_version) + b",",
             cells(reasons, found.bad),
+            *_sets(found, task),
             b"\n",
         ]
     )
+
+
+def _sets(found: Answers, task: Task) -> list[Piece]:
+    """The set as JSON in one cell: a label may hold any sign."""
+    if found.sets is None:
+        return []
+    names, sizes = sets_of(found, lambda which: _quoted(json.dumps([task.labels[n] for n in which])), b"")
+    return [b",", names, b",", cells([b"", b"false", b"true"], np.minimum(sizes, 2))]
 
 
 def _with_kept(bodies: Any, odd: NDArray[np.bool_], wanted: int, columns: int) -> Any:

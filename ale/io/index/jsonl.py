@@ -23,7 +23,7 @@ from ale.io.index.blocks import append_all, blocks_of, pack
 from ale.io.index.columns import Added, free_name
 from ale.io.index.inputs import InputFile
 from ale.io.index.source import Part, Task
-from ale.io.index.splice import cells, confidences, joined, slices
+from ale.io.index.splice import Piece, cells, confidences, joined, sets_of, slices
 from ale.scanner.texts import BAD_ROWS, BadRow, Texts, reason_number
 
 _LOOKED_AT = 1_000  # lines from which the names of fields are taken
@@ -192,9 +192,18 @@ def _quickly(
             b"," + _key(added.model_version) + json.dumps(task.model_version).encode(),
             b"," + _key(added.reason),
             cells(reasons, found.bad),
+            *_sets(found, task),
             b"}\n",
         ]
     )
+
+
+def _sets(found: Answers, task: Task) -> list[Piece]:
+    if task.added.prediction_set is None or task.added.abstain is None:
+        return []
+    names, sizes = sets_of(found, lambda which: json.dumps([task.labels[n] for n in which]).encode(), b"null")
+    abstain = cells([b"null", b"false", b"true"], np.minimum(sizes, 2))
+    return [b"," + _key(task.added.prediction_set), names, b"," + _key(task.added.abstain), abstain]
 
 
 def _slowly(
@@ -207,8 +216,16 @@ def _slowly(
 ) -> bytes:
     """Line by line: what is no object is kept as text, and no field of the input is ever overwritten."""
     out = []
+    sets = [None] * len(values) if found.sets is None else found.sets
     for start, end, value, *answer in zip(
-        starts, ends, values, found.best.tolist(), found.confidence.tolist(), found.bad.tolist(), strict=True
+        starts,
+        ends,
+        values,
+        found.best.tolist(),
+        found.confidence.tolist(),
+        found.bad.tolist(),
+        sets,
+        strict=True,
     ):
         line = data[start:end]
         if isinstance(value, dict):
@@ -222,13 +239,20 @@ def _slowly(
 
 
 def _fields(answer: Sequence[Any], added: Added, task: Task) -> dict[str, Any]:
-    best, confidence, bad = answer
-    return {
+    best, confidence, bad, in_set = answer
+    fields: dict[str, Any] = {
         added.label: None if bad else task.labels[best],
         added.confidence: None if bad else round(confidence, 4),
         added.model_version: task.model_version,
         added.reason: str(BAD_ROWS[bad - 1]) if bad else None,
     }
+    if added.prediction_set is not None and added.abstain is not None:
+        members = [task.labels[n] for n in np.flatnonzero(in_set)]
+        fields |= {
+            added.prediction_set: members or None,
+            added.abstain: len(members) > 1 if members else None,
+        }
+    return fields
 
 
 def _key(name: str) -> bytes:

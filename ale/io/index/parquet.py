@@ -165,7 +165,11 @@ def _with_answers(schema: pa.Schema, task: Task) -> pa.Schema:
     schema = schema.append(pa.field(added.label, pa.string()))
     schema = schema.append(pa.field(added.confidence, pa.float32()))
     schema = schema.append(pa.field(added.model_version, pa.string()))
-    return schema.append(pa.field(added.reason, pa.string()))
+    schema = schema.append(pa.field(added.reason, pa.string()))
+    if added.prediction_set is not None:
+        schema = schema.append(pa.field(added.prediction_set, pa.list_(pa.string())))
+        schema = schema.append(pa.field(added.abstain, pa.bool_()))
+    return schema
 
 
 def _layout(metadata: Any, task: Task | None = None) -> dict[str, Any]:
@@ -192,7 +196,18 @@ def _answer_columns(found: Answers, task: Task) -> list[pa.Array]:
     ).cast(pa.string())
     confidence = pa.array(np.round(found.confidence, DIGITS), pa.float32(), mask=bad)
     version = pa.repeat(pa.scalar(task.model_version), len(bad))
-    return [labels, confidence, version, _reasons(found.bad)]
+    columns = [labels, confidence, version, _reasons(found.bad)]
+    return columns if found.sets is None else [*columns, *_set_columns(found.sets, bad, task)]
+
+
+def _set_columns(sets: NDArray[np.bool_], bad: NDArray[np.bool_], task: Task) -> list[pa.Array]:
+    sizes = sets.sum(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    members = pa.DictionaryArray.from_arrays(
+        pa.array(np.nonzero(sets)[1].astype(np.int32)), pa.array(task.labels, pa.string())
+    ).cast(pa.string())
+    lists = pa.ListArray.from_arrays(pa.array(offsets), members, mask=pa.array(bad))
+    return [lists, pa.array(sizes > 1, mask=bad)]
 
 
 def _reasons(bad: NDArray[np.uint8]) -> pa.Array:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 from ale.errors import ConfigurationError
 from ale.io.index.answers import Answers, Classify, Counts
-from ale.io.index.columns import name_columns
+from ale.io.index.columns import name_columns, wanted
 from ale.io.index.csv import CsvSource
 from ale.io.index.inputs import InputFile, Kind, find_inputs, kind_of, open_place
 from ale.io.index.jsonl import JsonlSource
@@ -51,6 +51,7 @@ class Wish:
     labels: tuple[str, ...]
     model_version: str
     options: dict[str, Any] = field(default_factory=dict)
+    sets: bool = False
     workers: int = 2
     restart: bool = False
 
@@ -87,6 +88,7 @@ class Summary:
             "rows_of_this_run": self.fresh_rows,
             "deferred": counts.deferred,
             "deferred_share": round(counts.deferred / counts.rows, 6) if counts.rows else 0.0,
+            "abstained": counts.abstained,
             "bad_rows": sum(counts.bad.values()),
             "bad_reasons": dict(sorted(counts.bad.items())),
             "labels": dict(sorted(counts.labels.items())),
@@ -111,7 +113,7 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     target = _Target.of(wish.output, files[0].kind)
     target.keep_apart(files)
     source = _source(files, wish.text_column, target)
-    added = name_columns(source.columns())
+    added = name_columns(source.columns(), sets=wish.sets)
     task = Task(wish.text_column, added, wish.labels, wish.model_version)
     if wish.restart:
         target.parts.forget()
@@ -129,7 +131,7 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
         target.parts.fs.rm(target.parts.folder, recursive=True)
     return Summary(
         output=wish.output,
-        columns=dict(zip(("label", "confidence", "model_version", "reason"), added.names, strict=True)),
+        columns=dict(zip(wanted(sets=wish.sets), added.names, strict=True)),
         model_version=wish.model_version,
         seconds=time.perf_counter() - started,
         fresh_rows=run.fresh,

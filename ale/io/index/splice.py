@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,21 @@ def slices(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> A
 def cells(choices: Sequence[bytes], which: NDArray[np.integer]) -> Any:
     """One of the choices per record."""
     return pa.array(choices, pa.large_binary()).take(pa.array(np.asarray(which, np.int64)))
+
+
+def sets_of(
+    found: Answers, write: Callable[[list[int]], bytes], nothing: bytes
+) -> tuple[Any, NDArray[np.int64]]:
+    """The prediction set of each record, written by `write` from its labels' positions, and how many are in it.
+
+    Written once for each set that occurs: they are few.
+    """
+    sets = np.zeros((len(found.best), 0), np.bool_) if found.sets is None else found.sets
+    packed = np.packbits(sets, axis=1)
+    _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    sizes = sets.sum(axis=1)
+    written = [write(np.flatnonzero(sets[row]).tolist()) if sizes[row] else nothing for row in first]
+    return cells(written, which.reshape(-1)), sizes
 
 
 def confidences(found: Answers, nothing: bytes) -> Any:

@@ -1,0 +1,95 @@
+"""How many of the corpus truly have each label: what was counted, corrected for the errors of who counted.
+
+A classifier that takes a tenth of the complaints for praise counts too few complaints, however large the corpus. How
+it errs is known from held-out texts with a true label. Of all mixtures of the true labels the one is found that makes
+what was counted likeliest (Saerens, Latinne and Decaestecker, 2002, on counts). It assumes that a complaint of the
+corpus is mistaken as often as a complaint that was held out, not that there are as many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.types import Probs
+
+DRAWS = 400
+_STEPS = 150
+_INTERVAL = (2.5, 97.5)
+_BELIEVED, _FLAT = 2.0, 0.1
+"""What stands for errors not seen yet: made-up texts per true label, spread as the model itself believes, and a few
+more for every error there could be. Without them the interval held the truth too seldom with a hundred held-out texts
+(88 to 93 % in simulations; with them 95 to 98 %)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of one label: the share as counted, the corrected one, and its 95 % interval."""
+
+    counted: float
+    corrected: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, float]:
+        """Rounded to what it can say."""
+        return {
+            "counted": round(self.counted, 6),
+            "corrected": round(self.corrected, 6),
+            "low": round(self.low, 6),
+            "high": round(self.high, 6),
+        }
+
+
+def corrected_shares(
+    counts: Mapping[str, int], labels: Sequence[str], probs: Probs, truth: NDArray[np.integer], seed: int = 0
+) -> dict[str, Share]:
+    """The share of every label, from what was counted and held-out texts (probabilities and true labels).
+
+    Empty where nothing was counted or held out.
+    """
+    seen = np.array([counts.get(label, 0) for label in labels], np.float64)
+    if not seen.sum() or not len(truth):
+        return {}
+    confusion, random = _confusion(probs, truth), np.random.default_rng(seed)
+    # What is not known of the errors: a draw from what they may be, given those seen (a Dirichlet each).
+    drawn = random.standard_gamma(np.broadcast_to(confusion, (DRAWS, *confusion.shape)))
+    mixed = random.multinomial(int(seen.sum()), seen / seen.sum(), DRAWS) / seen.sum()
+    found = _mixtures(drawn, mixed)
+    low, high = np.percentile(found, _INTERVAL, axis=0)
+    middle = _mixtures(confusion[None], (seen / seen.sum())[None])[0]
+    return {
+        label: Share(float(count / seen.sum()), float(best), float(min(lo, best)), float(max(hi, best)))
+        for label, count, best, lo, hi in zip(labels, seen, middle, low, high, strict=True)
+    }
+
+
+def _confusion(probs: Probs, truth: NDArray[np.integer]) -> NDArray[np.float64]:
+    """How many texts of each true label (row) were given each label (column), and a little of what is believed."""
+    labels = probs.shape[1]
+    said = probs.argmax(axis=1)
+    seen = np.zeros((labels, labels))
+    np.add.at(seen, (truth, said), 1.0)
+    believed = np.full((labels, labels), 1e-3)
+    np.add.at(believed.T, said, probs.astype(np.float64))
+    return np.asarray(seen + _BELIEVED * believed / believed.sum(axis=1, keepdims=True) + _FLAT)
+
+
+def _mixtures(confusion: NDArray[np.float64], counted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each draw the mixture of true labels that makes the counted shares likeliest (EM)."""
+    errs = confusion / confusion.sum(axis=2, keepdims=True)
+    mixture = np.full(counted.shape, 1.0 / counted.shape[1])
+    for _ in range(_STEPS):
+        expected = np.einsum("dc,dck->dk", mixture, errs)
+        mixture *= np.einsum("dk,dck->dc", counted / np.maximum(expected, 1e-300), errs)
+        mixture /= mixture.sum(axis=1, keepdims=True)
+    return mixture
+
+
+def shares_json(shares: Mapping[str, Share], held_out: int) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {"held_out": held_out, "labels": {label: share.as_json() for label, share in shares.items()}}
