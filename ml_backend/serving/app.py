@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge, Unauthorized
 
+from ale.errors import ConfigurationError
 from ale.model import Model
 from ml_backend import web_log
 from ml_backend.serving import meters, openapi
-from ml_backend.serving.answers import Answer, answer, sets_of
+from ml_backend.serving.answers import Answer, answer
 from ml_backend.serving.options import Options
 from ml_backend.web_errors import register_errors
 
@@ -125,7 +126,6 @@ def _model(serving: Serving) -> Response:
     return jsonify(
         model_version=model.version,
         labels=list(model.labels),
-        prediction_sets=sets_of(model) is not None,
         captures=serving.keeper is not None,
         max_batch=options.max_batch,
         max_body=options.max_body,
@@ -142,12 +142,12 @@ def _classify(serving: Serving) -> Response:
         raise RequestEntityTooLarge(
             f"{len(texts)} texts in one request; at most {serving.options.max_batch}: send several"
         )
-    if coverage is not None:
-        if isinstance(coverage, bool) or not isinstance(coverage, int | float) or not 0 < coverage < 1:
-            raise BadRequest("coverage must be a number between 0 and 1")
-        if sets_of(serving.model) is None:
-            raise BadRequest("this model has no prediction sets: leave coverage out, or make the model again")
-    answers = answer(serving.model, texts, serving.options.cascade, coverage)
+    if coverage is not None and not (isinstance(coverage, float) and 0 < coverage < 1):
+        raise BadRequest("coverage must be a number between 0 and 1")
+    try:
+        answers = answer(serving.model, texts, serving.options.cascade, coverage)
+    except ConfigurationError as error:  # too few texts were held out for this coverage
+        raise BadRequest(str(error)) from error
     serving.meters.count(answers)
     if serving.keeper is not None:
         serving.keeper.take(g.request_id, texts, answers)

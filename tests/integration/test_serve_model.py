@@ -124,7 +124,7 @@ def test_the_commands_of_the_page_are_answered(
     for command in blocks(page, "bash")[0].splitlines():
         path = re.search(r"9191(/\S+)", command)
         assert path is not None
-        body = re.search(r"-d '(.*?)'", command)
-        method = "POST" if body else "GET"
-        answer = server.ask(method, path[1], json=json.loads(body[1]) if body else None)
+        sent = re.search(r"-d '(.*?)'", command)
+        method = "POST" if sent else "GET"
+        answer = server.ask(method, path[1], json=json.loads(sent[1]) if sent else None)
         assert answer.status_code == 200, command

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
@@ -59,6 +60,20 @@ def test_every_text_has_its_answer_in_order() -> None:
     assert (ask([]).json or {})["results"] == []
 
 
+def test_prediction_sets_hold_the_right_label() -> None:
+    """As often as was asked for, on texts that nobody has seen; more coverage, larger sets; a bad text has none."""
+    texts, targets = make_texts(600, seed=11)
+    sizes = []
+    for coverage in (0.6, 0.95):
+        results = (ask([*texts, None], coverage=coverage).json or {})["results"]
+        assert results[-1]["set"] == []
+        held = [LABELS[target] in one["set"] for target, one in zip(targets, results, strict=False)]
+        assert abs(np.mean(held) - coverage) < 0.12 or np.mean(held) > coverage
+        sizes.append(sum(len(one["set"]) for one in results))
+    assert sizes[0] < sizes[1]
+    assert "set" not in (ask(texts[:1]).json or {})["results"][0]
+
+
 def test_unsure_texts_go_to_the_encoder_student() -> None:
     """Those below the confidence, and no others."""
     encoder = WordEncoder()
@@ -78,7 +93,7 @@ def test_unsure_texts_go_to_the_encoder_student() -> None:
         ({"texts": [1]}, "texts must be a list"),
         ({}, "texts must be a list"),
         ({"texts": ["a"], "coverage": 1}, "coverage must be a number"),
-        ({"texts": ["a"], "coverage": 0.9}, "no prediction sets"),
+        ({"texts": ["a"], "coverage": 0.9999}, "takes at least"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong(body: dict[str, Any], detail: str) -> None:
@@ -169,7 +184,7 @@ def test_the_description_is_that_of_the_routes_and_answers() -> None:
                 body = what["requestBody"]["content"]["application/json"]
                 check(body["schema"]["$ref"].rsplit("/", 1)[1], body["example"])
             assert what["security"] == ([{"bearer": []}, {"basic": []}] if path.startswith("/v1") else [])
-    check("Classified", ask([*TEXTS, None]).json)
+    check("Classified", ask([*TEXTS, None], coverage=0.8).json)
     check("Error", ask("x").json)
     with pytest.raises(jsonschema.ValidationError):
         check("Classified", {"results": [{"label": "unheard of"}]})
