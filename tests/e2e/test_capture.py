@@ -88,16 +88,14 @@ def test_what_people_object_to_is_labelled_and_learnt(
     assert (data["ale_user_label"], data["ale_user_comment"]) == (LOGIN, "door")
     assert data["ale_served_label"] == answer["results"][1]["label"]
     assert known[0].text not in tasks
-    again = shell.capture("--service", "shop", "--below", 0)
-    assert again["tasks"] == 0
-    assert len([*client.task_data(project)]) == 30 + told["tasks"]
 
     traces = tmp_path / "traces.jsonl"
     lines = [{"input": "where does my other parcel stay?", "output": LABELS[2], "feedback": {"score": 0}}]
     traces.write_text("".join(json.dumps(line) + "\n" for line in [*lines, *lines]))
-    traced = shell.capture("--service", "traces", "--traces", traces, "--no-novel")
+    traced = shell.capture("--traces", traces, "--below", 0, "--no-novel")
     assert traced["traces"] == {"new": 1, "known": 1, "bad": 0}
-    assert traced["why"] == {"negative feedback": 1}
+    assert traced["why"] == {"negative feedback": 1}, "nothing that was served comes again"
+    assert len([*client.task_data(project)]) == 30 + told["tasks"] + 1
 
     client.annotate(int(tasks[strange.text]["id"]), result=choose(LOGIN))
     labels = [
