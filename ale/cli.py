@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ale.cli_review import app as review
 from ale.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer()
+app.add_typer(review)
 
 _DATA, _TEACHER, _COMPARED, _RESULT = "Data", "Teacher", "What is compared", "Result"
 
@@ -158,8 +160,8 @@ def benchmark(
         Rows(other.name, other.column(text_column), other.column(label_column)),
         {} if descriptions is None else read_descriptions(descriptions),
     )
-    cache = cache or _cache_folder()
-    encoder = _encoder(cache)
+    cache = cache or cache_folder()
+    encoder = cached_encoder(cache)
     asked: Teacher | None
     store: AnswerFile | None = None
     if teacher.partition(":")[0] in {"openai", "azure"}:
@@ -191,13 +193,15 @@ def _numbers(given: str) -> tuple[int, ...]:
         raise ConfigurationError(f"budgets are whole numbers by comma, not {given!r}") from error
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where embeddings and paid answers are kept when nothing else is said."""
     from platformdirs import user_cache_path
 
     return user_cache_path("ale-label-studio")
 
 
-def _encoder(cache: Path) -> CachedEncoder:
+def cached_encoder(cache: Path) -> CachedEncoder:
+    """The encoder of ALE_ENCODER, each text once."""
     from ale.io.embeddings import CachedEncoder, EmbeddingCache
     from ale.io.encoder import resolve_encoder
 

@@ -18,13 +18,12 @@ from ale.audit.measured import NOTHING_AUDITED, Audit, measure_audit
 from ale.audit.temperature import audit_temperature
 from ale.calibration import fit_temperature, softmax
 from ale.errors import NotEnoughLabels
-from ale.evidence import Evidence, Refit
 from ale.features import FeatureSpace
 from ale.metrics import accuracy, ece, macro_f1
 from ale.predictor import Predictor
 from ale.protocols import Strategy, Student
 from ale.ranking import Ranking, confidence_of, mix_audit, rank_pool, task_scores
-from ale.review import Review, find_label_issues
+from ale.review import Evidence, Refit, Review, find_label_issues
 from ale.types import Beliefs, Embeddings, Indices, LabelIssue, LabelSpace, Probs, Scores
 
 _SECOND_PASS = 20_000  # labelled rows * labels up to which the review may fit a second time

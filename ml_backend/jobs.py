@@ -29,6 +29,7 @@ from ml_backend.queues import (
     TEACH,
     end_chain,
     enqueue_chain,
+    enqueue_tune,
     pause_chain,
     queue,
 )
@@ -39,6 +40,9 @@ from ml_backend.settings import load_settings
 from ml_backend.store import batches, mirror, projects, versions
 from ml_backend.store.schema import Project
 from ml_backend.teach import Teaching
+from ml_backend.tuning.notes import LOCK, forget_failure, last_failure, note_failure
+from ml_backend.tuning.step import Tuning
+from ml_backend.tuning.switch import make_tuner, tunes
 from ml_backend.wiring import Services, build_services
 
 logger = logging.getLogger(__name__)
@@ -118,6 +122,10 @@ def _learn(services: Services, connection: redis.Redis, row: Project, *, force: 
     if run.teach_more or batches.are_open(services.db, row.key):
         enqueue_chain(connection, TEACH, row.key)
     enqueue_chain(connection, CLEAN, row.key)
+    if run.tuning is not None:
+        failed, seconds = last_failure(connection, row.key), services.settings.tune_s
+        if failed is None or not failed.blocks(run.tuning, seconds):
+            enqueue_tune(connection, row.key, run.tuning.labels, seconds)
     if services.settings.mlflow_address:
         enqueue_chain(connection, MIRROR, EVERY_PROJECT)
     return outcome
@@ -154,6 +162,46 @@ def teach_project(project: str) -> str:
     else:
         end_chain(connection, TEACH, project)
     return f"{taught.answered} answers, {taught.left} left"
+
+
+def tune_project(project: str) -> str:
+    """One tuning of the project's encoder, beside the learn runs; one is due when it came to something new."""
+    services, connection = _open()
+    with single_flight(connection, project, LOCK) as mine:
+        if not mine:
+            return "busy"
+        row = projects.find(services.db, project)
+        wanted = tunes(services.settings) and row is not None and row.status == "connected"
+        if row is None or not wanted or not row.label_config or not _ours(services, row):
+            return "ignored"
+        labels = 0
+        try:
+            space = find_control(row.label_config).label_space
+            tuning = Tuning(services.settings, services.db, row, space, make_tuner(services.settings))
+            dataset = tuning.dataset()
+            labels = len(dataset.labelled)
+            made = tuning.run(dataset)
+        except AleError as error:
+            # The hybrid student goes on alone; more labels, or more time, bring another try.
+            problem = f"{type(error).__name__}: {error}"
+            logger.warning("project %s: tune: %s", project, problem)
+            note_failure(connection, project, labels, services.settings.tune_s, problem)
+            services.marks.count(f"tune:failed:{type(error).__name__}")
+            return "failed"
+        except (
+            RuntimeError
+        ) as error:  # torch's, above all when a GPU has no memory left; its text may hold paths
+            problem = f"{type(error).__name__}, see the worker's log"
+            logger.exception("project %s: tune", project)
+            note_failure(connection, project, labels, services.settings.tune_s, problem)
+            services.marks.count(f"tune:failed:{type(error).__name__}")
+            return "failed"
+    if made is None:
+        return "nothing new"
+    forget_failure(connection, project)
+    services.marks.count("tune:done")
+    services.marks.mark(project)
+    return made.id
 
 
 def clean_project(project: str, listed: Sequence[int] = ()) -> str:

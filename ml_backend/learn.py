@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from ale.engine import Learned, learn
 from ale.io.checkpoints import prune
+from ale.students import TransformerStudent
 from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend import publish as publishing
 from ml_backend.auditing import audit_counts
@@ -31,7 +33,7 @@ from ml_backend.placing import (
     unranked_places,
 )
 from ml_backend.questions import wanted
-from ml_backend.reserve import Reserve
+from ml_backend.reserve import Reserve, reserve_under
 from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.settings import Settings
 from ml_backend.stopping import stop_counts
@@ -40,6 +42,10 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
 from ml_backend.trusting import trust_in
+from ml_backend.tuning.due import Need, need
+from ml_backend.tuning.kept import Kept, newest
+from ml_backend.tuning.seen import student_counts
+from ml_backend.tuning.switch import tunes
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +68,10 @@ class LearnRun:
     counts: dict[str, Any] = field(default_factory=dict)
     teach_more: bool = False
     """Texts are left that have no embedding or no teacher's answer yet."""
+    tuning: Need | None = None
+    """What the encoder's tuning is due for, when it is."""
     _opinion: Opinion = field(default=NOBODY, init=False)
+    _kept: Kept | None = field(default=None, init=False)
 
     def run(self, theirs: Json, *, force: bool = False) -> tuple[str, str]:
         """Outcome and reason, as in the run table. `theirs` is Label Studio's fresh description."""
@@ -75,6 +84,7 @@ class LearnRun:
         pool, raw = self._embedded(tasks)
         dataset = build_dataset(pool, annotations, self.space, self._reserve)
         teacher = self._teacher(dataset)
+        self._take_tuning(dataset)
         self.counts |= {
             "labels": len(dataset.labelled) + len(dataset.audit.rows),
             "pool": len(dataset.tasks),
@@ -101,9 +111,7 @@ class LearnRun:
     @property
     def _reserve(self) -> Reserve | None:
         """The tasks that measure; None when nothing is audited."""
-        if self.settings.audit_share == 0:
-            return None
-        return Reserve(self.project.key, self.project.audit_since)
+        return reserve_under(self.settings.audit_share, self.project)
 
     @property
     def _audit_changes(self) -> bool:
@@ -140,6 +148,19 @@ class LearnRun:
             entry.problem != self.project.teacher_problem for entry in still if entry.problem
         )
         return found.probs
+
+    def _take_tuning(self, dataset: Dataset) -> None:
+        """Let the student hear the last tuning, whose id becomes a part of the recipe: a new one is learnt once."""
+        if not tunes(self.settings):
+            return
+        with self._timed("tuned"):
+            kept = self._kept = newest(self.settings, self.project.key, self.space.labels)
+            # Texts without an embedding are in no data set yet: they would look like labels that were taken back.
+            self.tuning = None if self.counts["not_embedded"] else need(dataset, kept)
+            if kept is not None:
+                student = partial(TransformerStudent, kept.belief(dataset))
+                recipe = self.learning.recipe | {"tuning": kept.id}
+                self.learning = replace(self.learning, student=student, recipe=recipe)
 
     def _waiting(self, current: Version | None, dataset: Dataset, teacher: Probs | None) -> str:
         """Why it is better to wait for the teach job than to publish now; empty when it is not."""
@@ -201,6 +222,7 @@ class LearnRun:
         if self._reserve is not None:
             self.counts["audit"] = audit_counts(learned.audit, self._opinion, dataset)
         if learned.student is not None:
+            self.counts["student"] = student_counts(learned.student, self._kept)
             self.counts["stop"] = stop_counts(self.db, self.project.key, self.space, dataset, learned.probs)
         self.counts["trust"] = trust_in(
             self._opinion,

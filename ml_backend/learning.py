@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Learning:
     teachers: tuple[NamedTeacher, ...]
     """In the order of ALE_TEACHER: the cheap ones first."""
     strategy: Strategy
-    student: type[Student]
+    student: Callable[[], Student]
     recipe: dict[str, str]
     snapshots: Path
 

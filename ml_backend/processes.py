@@ -10,6 +10,7 @@ from ml_backend.redis_server import ensure_redis
 from ml_backend.settings import Settings, load_settings
 from ml_backend.supervisor import Child, Supervisor
 from ml_backend.tracking.opening import check_installed
+from ml_backend.tuning.switch import check_student
 
 WEB_THREADS = 8
 MAX_BODY = 64 * 1024 * 1024
@@ -47,6 +48,7 @@ def work() -> None:
     """Run the worker until it is told to stop."""
     settings = load_settings()
     check_installed(settings)  # a mirror that silently never came would be missed too late
+    check_student(settings)
     if settings.redis_url:
         from ml_backend.worker import run_worker
 

@@ -14,6 +14,9 @@ from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
 LEARN, TEACH, CLEAN, MIRROR = "ale-learn", "ale-teach", "ale-clean", "ale-mirror"
+TUNE = "ale-tune"
+"""Has a process of its own beside each worker: one job takes minutes (`ml_backend.tuning.process`)."""
+
 ALL = (LEARN, TEACH, CLEAN, MIRROR)
 """In the order in which a worker empties them: people wait for learn, nobody waits for clean and mirror."""
 
@@ -51,6 +54,20 @@ def enqueue_learn(connection: redis.Redis, project: str, marks: int, *, force: b
 def learn_waits(connection: redis.Redis, project: str) -> bool:
     """Whether a learn run of the project stands in the queue, not begun: it will see every change made so far."""
     return any(job_id.startswith(f"learn-{project}-") for job_id in queue(LEARN, connection).job_ids)
+
+
+def enqueue_tune(connection: redis.Redis, project: str, labels: int, seconds: float) -> bool:
+    """A tuning of at most so many seconds; False when one waits already, or the same one runs or was given up."""
+    if any(job_id.startswith(f"tune-{project}-") for job_id in queue(TUNE, connection).job_ids):
+        return False
+    return _enqueue(
+        connection,
+        TUNE,
+        "ml_backend.jobs.tune_project",
+        [project],
+        f"tune-{project}-{labels}",
+        int(2 * seconds) + STEP_TIMEOUT_S,
+    )
 
 
 def enqueue_chain(

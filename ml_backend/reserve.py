@@ -67,6 +67,11 @@ class Reserve:
         return _moment(annotation.created_at) >= self.since
 
 
+def reserve_under(share: float, project: Project) -> Reserve | None:
+    """The tasks that measure, or will once a version hides its suggestions; None when nothing is to be audited."""
+    return None if share == 0 else Reserve(project.key, project.audit_since)
+
+
 def reserve_of(project: Project) -> Reserve | None:
     """The reserve whose labels measure just now; None where no label does."""
     return Reserve(project.key, project.audit_since) if project.audit_since is not None else None

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from ml_backend.doctor.findings import Finding
 from ml_backend.store.schema import Version
 from ml_backend.teacher_screens import CALIBRATION_FROM, share_of, teaching_panel
+from ml_backend.tuning.seen import student_line
 
 Json = dict[str, Any]
 
@@ -69,6 +70,7 @@ def _project_table(entry: Json) -> Table:
         ("status", entry["status"]),
         ("problem", entry["problem"]),
         ("version in force", f"{entry['version'] or '-'} ({entry['kind']})"),
+        ("student", student_line(entry["student"], entry["tuning"])),
         ("tasks", f"{entry['tasks']}, {entry['labeled_tasks']} labelled, {entry['skipped']} skipped answers"),
         ("annotations", str(entry["annotations"])),
         ("agreement, cross-validated", _percent(entry["metrics"].get("oof_accuracy"))),

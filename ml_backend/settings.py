@@ -170,7 +170,15 @@ class Settings(BaseSettings):
         8, alias="ALE_LLM_EXAMPLES", ge=0, le=200, description="Few-shot examples chosen for each request."
     )
     student: str = Field(
-        "hybrid", alias="ALE_STUDENT", description="What learns from the labels: `hybrid`, `linear`."
+        "hybrid",
+        alias="ALE_STUDENT",
+        description="What learns from the labels: `hybrid`, `linear`, `transformer` (hybrid, and an encoder tuned "
+        "beside it where held-out labels ask for it; with the extra `[transformers]`).",
+    )
+    tune_s: Seconds = Field(
+        170.0,
+        alias="ALE_TUNE_S",
+        description="The most seconds that one tuning for `transformer` may take; 0: none is tuned or used.",
     )
     strategy: str = Field(
         "margin",

@@ -15,6 +15,8 @@ from ml_backend.mirroring import mirror_seen
 from ml_backend.settings import Settings
 from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, Task, Version
 from ml_backend.teacher_status import RUNS_LOOKED_AT, named_teachers, teachers_seen
+from ml_backend.tuning.seen import tuning_seen
+from ml_backend.tuning.switch import tunes
 from ml_backend.wiring import Services
 
 Json = dict[str, Any]
@@ -36,6 +38,8 @@ def overview(services: Services) -> Json:
         if row.status == "connected":
             connection = services.marks.connection if reachable else None
             entry["teaching"] = teachers_seen(services.settings, services.db, connection, row)
+            if tunes(services.settings):
+                entry["tuning"] = tuning_seen(connection, row.key)
     return {
         "redis": "ok" if reachable else "unreachable",
         "problem": problem_of(services.settings),
@@ -87,6 +91,8 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "runs": _by(session, Run.outcome, Run.project == row.key),
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),
+        "student": _found(session, row, "student"),
+        "tuning": None,
         "teaching": None,
     }
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ale.errors import AleError
 from ml_backend.logs import configure_logging
 from ml_backend.marks import Marks, connect_redis
-from ml_backend.queues import ALL, EVERY_PROJECT, MIRROR, enqueue_chain, enqueue_learn, learn_waits
+from ml_backend.queues import ALL, EVERY_PROJECT, MIRROR, TUNE, enqueue_chain, enqueue_learn, learn_waits
 from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings, load_settings
 from ml_backend.store import projects
@@ -59,7 +59,7 @@ class Timer:
             self._marks.mark(row.key)
         if self._settings.mlflow_address:
             enqueue_chain(self._redis, MIRROR, EVERY_PROJECT)
-        for name in ALL:
+        for name in (*ALL, TUNE):
             StartedJobRegistry(name, connection=self._redis, serializer=JSONSerializer).cleanup()
         self._reconciled = time.monotonic()
 

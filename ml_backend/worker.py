@@ -1,4 +1,4 @@
-"""The worker process: an RQ worker that forks a child per job, and the timer beside it."""
+"""The worker process: an RQ worker that forks a child per job, and beside it the timer, and what tunes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ml_backend.redis_server import resolve_redis_url
 from ml_backend.settings import Settings
 from ml_backend.store.database import Database
 from ml_backend.tracking.opening import check_installed, prepare
+from ml_backend.tuning.switch import check_student, tunes
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class RqWorker(Worker):
     def __init__(self, settings: Settings) -> None:
         # No read time-out below RQ's own blocking wait.
         connection = connect_redis(resolve_redis_url(settings), timeout_s=60)
-        self._timer = TimerProcess()
+        self._beside = [Beside(name) for name in _beside(settings)]
         self._alive = settings.alive_file
         super().__init__(
             [queue(name, connection) for name in ALL],
@@ -59,31 +60,39 @@ class RqWorker(Worker):
         )
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
-        """RQ's sign of life, every few seconds; ours looks after the timer on the way."""
-        self._timer.keep()
+        """RQ's sign of life, every few seconds; ours looks after what runs beside it on the way."""
+        for process in self._beside:
+            process.keep()
         super().heartbeat(*args, **kwargs)
         if self._alive:  # after Redis took the heartbeat: a worker without Redis is not well
             self._alive.touch()
 
-    def stop_timer(self) -> None:
-        """End the timer beside this worker."""
-        self._timer.stop()
+    def stop_beside(self) -> None:
+        """End what runs beside this worker."""
+        for process in self._beside:
+            process.stop()
 
 
-class TimerProcess:
-    """The timer beside a worker, started again when it died.
+def _beside(settings: Settings) -> list[str]:
+    """Modules that run beside a worker."""
+    return ["ml_backend.timer", *(["ml_backend.tuning.process"] if tunes(settings) else [])]
+
+
+class Beside:
+    """The timer, or what tunes, beside a worker; started again when it died.
 
     A process of its own, not a thread: RQ forks, and a thread that holds a lock would not come along.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._owner = os.getpid()
         self._process = self._start()
 
     def keep(self) -> None:
-        """Start it again when it died. A job's forked process also comes by here: the timer is not its child."""
+        """Start it again when it died. A job's forked process also comes by here: it is not its child."""
         if os.getpid() == self._owner and self._process.poll() is not None:
-            logger.warning("the timer ended with %s; starting it again", self._process.returncode)
+            logger.warning("%s ended with %s; starting it again", self._module, self._process.returncode)
             self._process = self._start()
 
     def stop(self) -> None:
@@ -91,9 +100,8 @@ class TimerProcess:
         self._process.terminate()
         self._process.wait()
 
-    @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "ml_backend.timer"])
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", self._module])
 
 
 def preload(*more: str) -> None:
@@ -113,6 +121,7 @@ def run_worker(settings: Settings) -> None:
             "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
         )
     check_installed(settings)
+    check_student(settings)
     paid = any(teacher.paid for teacher in build_learning(settings).teachers)
     # Jobs open their own. One that is not there yet stops the start: a worker without it could only fail its jobs.
     Database(settings.database).dispose()
@@ -128,4 +137,4 @@ def run_worker(settings: Settings) -> None:
     try:
         worker.work(logging_level="WARNING")
     finally:
-        worker.stop_timer()
+        worker.stop_beside()

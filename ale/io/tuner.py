@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.errors import MissingExtra
+from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import batches
 from ale.io.minilm import HEADS, LAYERS, check_embedded, read_embedded
 from ale.tuning.belief import Logits, TunedBelief
@@ -25,16 +25,22 @@ FROZEN = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TunedMiniLM:
-    """A tuned embedded encoder; see `ale.tuning.belief.Tuned`."""
+class MiniLMReading:
+    """A tuned embedded encoder; see `ale.tuning.belief.Reading`."""
 
-    belief: TunedBelief
     tokenizer: Any
     reader: Reader
 
     def logits(self, texts: Sequence[str]) -> Logits:
         """What it believes about any texts, shape (texts, labels)."""
         return self.reader.logits(_tokens(self.tokenizer, texts))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TunedMiniLM(MiniLMReading):
+    """One that was tuned just now; see `ale.tuning.belief.Tuned`."""
+
+    belief: TunedBelief
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """The weights that have changed, under the names of the encoder's file, and the head's."""
@@ -60,23 +66,17 @@ class MiniLMTuner:
         seed: int = 0,
     ) -> TunedMiniLM:
         """See `ale.tuning.belief.Tuner`. Raises MissingExtra without torch."""
-        try:
-            import torch
-
-            from ale.tuning.bert import Lower, Upper
-            from ale.tuning.cross import Reader, tune_on
-        except ImportError as error:
-            raise MissingExtra("the transformer student", "transformers") from error
+        torch, bert, cross = _torch()
         time = Countdown(self._plan.seconds)
         tokenizer, weights_of = read_embedded(self._plan.tokens)
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            lower = Lower(weights_of, FROZEN, HEADS).to(device)
-            upper = Upper(weights_of, range(FROZEN, LAYERS), HEADS, labels).to(device)
-            reader, belief = tune_on(
-                Reader(lower, upper, batches),
+            lower = bert.Lower(weights_of, FROZEN, HEADS).to(device)
+            upper = bert.Upper(weights_of, range(FROZEN, LAYERS), HEADS, labels).to(device)
+            reader, belief = cross.tune_on(
+                cross.Reader(lower, upper, batches),
                 _tokens(tokenizer, texts),
                 labelled,
                 targets,
@@ -88,7 +88,22 @@ class MiniLMTuner:
             )
         finally:
             torch.set_num_threads(before)
-        return TunedMiniLM(belief, tokenizer, reader)
+        return TunedMiniLM(tokenizer, reader, belief)
+
+    def restored(self, arrays: Mapping[str, NDArray[Any]]) -> MiniLMReading:
+        """See `ale.tuning.belief.Tuner`. Raises MissingExtra without torch."""
+        torch, bert, cross = _torch()
+        tokenizer, weights_of = read_embedded(self._plan.tokens)
+        labels = max(1, len(arrays.get("head.bias", ())))
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        upper = bert.Upper(weights_of, range(FROZEN, LAYERS), HEADS, labels)
+        shapes = {name: array.shape for name, array in upper.arrays(FROZEN).items()}
+        if {name: array.shape for name, array in arrays.items()} != shapes:
+            raise CheckpointError("these are not the weights of a tuned all-MiniLM-L6-v2")
+        upper = bert.Upper({**weights_of, **arrays}, range(FROZEN, LAYERS), HEADS, labels)
+        upper.load_head(arrays)
+        lower = bert.Lower(weights_of, FROZEN, HEADS)
+        return MiniLMReading(tokenizer, cross.Reader(lower.to(device), upper.eval().to(device), batches))
 
 
 def check_tuning() -> None:
@@ -96,6 +111,17 @@ def check_tuning() -> None:
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("the transformer student", "transformers")
     check_embedded()
+
+
+def _torch() -> tuple[Any, Any, Any]:
+    """torch, and the modules that need it."""
+    try:
+        import torch
+
+        from ale.tuning import bert, cross
+    except ImportError as error:
+        raise MissingExtra("the transformer student", "transformers") from error
+    return torch, bert, cross
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

@@ -6,10 +6,12 @@ from ale.errors import UnknownName
 from ale.protocols import Student
 from ale.students.hybrid import HybridStudent
 from ale.students.linear import LinearStudent
+from ale.students.transformer import TransformerStudent
 
 STUDENTS: dict[str, type[Student]] = {
     HybridStudent.kind: HybridStudent,
     LinearStudent.kind: LinearStudent,
+    TransformerStudent.kind: TransformerStudent,
 }
 DEFAULT_STUDENT = HybridStudent.kind
 
@@ -21,4 +23,11 @@ def resolve_student(name: str) -> type[Student]:
     return STUDENTS[name]
 
 
-__all__ = ["DEFAULT_STUDENT", "STUDENTS", "HybridStudent", "LinearStudent", "resolve_student"]
+__all__ = [
+    "DEFAULT_STUDENT",
+    "STUDENTS",
+    "HybridStudent",
+    "LinearStudent",
+    "TransformerStudent",
+    "resolve_student",
+]

@@ -13,9 +13,10 @@ from ale.students.leaning import Leaning, fit_leaning
 from ale.students.mixture import sureness
 from ale.types import Embeddings, Probs
 
-DIRECTIONS = 256  # 87 to 93 % of the variance of a pool; more is of use to thousands of labels only
 GRAPH_DIRECTIONS = 128
-FIRM_L2 = 50.0  # per unit of curvature, which is (labels - 1) / labels^2
+FIRM_L2 = 25.0  # per unit of curvature, which is (labels - 1) / labels^2
+_FEWEST_DIRECTIONS, _MOST_DIRECTIONS = 256, 768
+_COLUMNS = 4_608  # directions * labels of a fit over the pool; more only costs time
 _WORK = 200_000  # rows * labels that a linear student learns from; more only costs time
 _FLOOR = 1e-3  # no opinion is surer than this
 _KEEP, _STEPS = 0.8, 8
@@ -38,7 +39,7 @@ def survey(pool: Embeddings, teacher: Probs | None) -> Ground | None:
     """The ground for one pool and one teacher; None without an answer. Deterministic."""
     if teacher is None or np.isnan(teacher).any(axis=1).all():
         return None
-    basis = main_directions(pool, DIRECTIONS)
+    basis = main_directions(pool, _directions(teacher.shape[1]))
     short = pool @ basis
     opinions, firm = _opinions(short, neighbour_graph(short[:, :GRAPH_DIRECTIONS]), teacher)
     return Ground(basis, short, opinions, expand(firm, basis))
@@ -47,6 +48,11 @@ def survey(pool: Embeddings, teacher: Probs | None) -> Ground | None:
 def expand(weights: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights of the pool's columns, from those of directions in it; the intercept stays."""
     return np.vstack([basis @ weights[:-1], weights[-1:]]).astype(np.float32)
+
+
+def _directions(labels: int) -> int:
+    """256 hold 87 to 93 % of the variance of a pool; the rest was worth a quarter of a point where the teacher is good."""
+    return int(np.clip(_COLUMNS // labels, _FEWEST_DIRECTIONS, _MOST_DIRECTIONS))
 
 
 def main_directions(pool: Embeddings, directions: int) -> NDArray[np.float32]:

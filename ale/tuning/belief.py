@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,16 @@ from ale.types import Indices
 Logits = NDArray[np.float32]
 """Shape (texts, labels), before calibration."""
 
+Arrays = Mapping[str, NDArray[Any]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TunedBelief:
     """`held_out` has a row per labelled row, from a tuning that never saw its text; `pool` a row per pool row.
 
-    `steps` are those of the last tuning, `kept` the share of the planned steps that was best on held-out
-    labels, `seconds` what all of it took.
+    A row of NaN is about a text that no tuning has read. `steps` are those of the last tuning, `kept` the share
+    of the planned steps that was best on held-out labels, `seconds` what all of it took; `cut` says that time
+    ran out, so that the last tuning is shorter than planned.
     """
 
     held_out: Logits
@@ -28,18 +31,27 @@ class TunedBelief:
     steps: int
     kept: float
     seconds: float
+    cut: bool = False
 
 
-class Tuned(Protocol):
+class Reading(Protocol):
     """A tuned encoder with its head."""
+
+    def logits(self, texts: Sequence[str]) -> Logits:
+        """What it believes about any texts."""
+        ...
+
+
+class Tuned(Reading, Protocol):
+    """One that was tuned just now."""
 
     @property
     def belief(self) -> TunedBelief:
         """What it believes of the pool that it was tuned on."""
         ...
 
-    def logits(self, texts: Sequence[str]) -> Logits:
-        """What it believes about any texts."""
+    def arrays(self) -> Arrays:
+        """The weights that a tuning has changed, from which `Tuner.restored` makes it again."""
         ...
 
 
@@ -61,4 +73,8 @@ class Tuner(Protocol):
 
         Raises NotEnoughLabels, and OutOfTime when the pool alone needs more than the time there is.
         """
+        ...
+
+    def restored(self, arrays: Arrays) -> Reading:
+        """The tuned encoder of these weights; raises CheckpointError where they are not such a one's."""
         ...

@@ -104,6 +104,12 @@ class Upper(nn.Module):
         # Unit vectors give logits of a size that a head learns within some dozen steps when they are longer.
         return vectors, functional.linear(_LENGTH * vectors, self.head.weight, self.head.bias)
 
+    def load_head(self, weights: Arrays) -> None:
+        """Take the head of `arrays`; the layers come with the constructor."""
+        with torch.no_grad():
+            self.head.weight.copy_(_tensor(weights["head.weight"]) / _LENGTH)
+            self.head.bias.copy_(_tensor(weights["head.bias"]))
+
     def arrays(self, first: int) -> dict[str, NDArray[np.float32]]:
         """Its weights under the file's names; `first` is the number of its first layer. And `head.*`."""
         found = {"head.weight": _LENGTH * self.head.weight, "head.bias": self.head.bias}

@@ -8,6 +8,7 @@ them. One number in four, chosen on all held-out labels together, is no leak wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +22,9 @@ from ale.errors import NotEnoughLabels, OutOfTime
 from ale.folds import assign_folds
 from ale.tuning.belief import Logits, TunedBelief
 from ale.tuning.bert import Lower, Upper, padded
-from ale.tuning.plan import Countdown, Plan
+from ale.tuning.plan import LEAST_LABELS, Countdown, Plan
 from ale.tuning.tune import MARKS, Lesson, tune
 from ale.types import Indices
-
-LEAST_LABELS = 24
-"""Below that a fold holds a handful of texts, and nothing is known of how good the tuning is."""
 
 _MOST_OF_TIME = 0.7  # that the pass over the pool may take
 _SLACK = 1.3  # a pass is longer than its first texts promise
@@ -102,7 +100,8 @@ def tune_on(
     last = tune(reader.upper, lesson, plan, time.part(1.0, reserve), seed=seed, until=kept)
     tuned = Reader(reader.lower, last.upper, reader.batches)
     pool = tuned.logits(tokens)
-    return tuned, TunedBelief(held_out, pool, last.steps, kept, time.used)
+    cut = last.steps < math.ceil(plan.steps(len(targets)) * kept)
+    return tuned, TunedBelief(held_out, pool, last.steps, kept, time.used, cut)
 
 
 def _cross(

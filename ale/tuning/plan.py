@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 Clock = Callable[[], float]
 
+LEAST_LABELS = 24
+"""Below that a fold holds a handful of texts, and nothing is known of how good the tuning is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from ml_backend.controls import find_control
 from ml_backend.demo import sample
 from ml_backend.demo.annotator import Annotator, Answer, AutoPlan, Ranking
 from ml_backend.demo.findings import Findings, loop_closed, seconds_to_force, summarise
+from ml_backend.demo.running import RunningDemo
 from ml_backend.demo.steps import Steps
 from ml_backend.demo.yardstick import Measured, Yardstick
 from ml_backend.instructions import plain_text
@@ -23,9 +23,6 @@ from ml_backend.review_flags import STATUS
 from ml_backend.screens import audit_line
 from ml_backend.store import mirror, versions
 from ml_backend.store.schema import Run, Version
-
-if TYPE_CHECKING:
-    from ml_backend.demo.launch import RunningDemo
 
 SETTLE_S = 120.0
 POLL_S = 0.2

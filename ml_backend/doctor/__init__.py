@@ -12,6 +12,7 @@ from ml_backend.doctor.compose import in_compose
 from ml_backend.doctor.findings import Finding, broken
 from ml_backend.doctor.mirror import mlflow
 from ml_backend.doctor.own import checkpoints, database, encoder, redis_and_worker, web_process
+from ml_backend.doctor.student import project_student, student
 from ml_backend.doctor.studio import label_studio, project_findings
 from ml_backend.doctor.teachers import project_teacher, teachers
 from ml_backend.settings import Settings
@@ -28,6 +29,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _examine(settings: Settings) -> Iterator[Finding]:
     yield from encoder(settings)
+    yield from student(settings)
     db = yield from database(settings)
     yield from checkpoints(settings)
     yield from redis_and_worker(settings)
@@ -44,3 +46,4 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         yield from project_findings(settings, db, client, row)
         if row.status == "connected":
             yield from project_teacher(settings, row)
+            yield from project_student(settings, row)

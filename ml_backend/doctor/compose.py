@@ -11,6 +11,7 @@ ENV = "in .env: {line}, then: docker compose up -d"
 LINES = {
     "settings": ENV.format(line="the variable that it names"),
     "encoder": ENV.format(line="no ALE_ENCODER, or ALE_TARGET=transformers and: docker compose build"),
+    "student": ENV.format(line="no ALE_STUDENT, or ALE_TARGET=transformers and: docker compose build"),
     "database": "docker compose up -d postgres   (where it lacks the database or takes no password: docker compose exec postgres "
     "sh /docker-entrypoint-initdb.d/ale.sh)",
     "checkpoints": "service backend and worker, volumes: ale:/data must belong to user 10001",

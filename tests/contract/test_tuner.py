@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 import torch
 from safetensors.numpy import save_file
 
+from ale.errors import CheckpointError
 from ale.io.batches import batches
 from ale.io.bert_graph import bert_graph
 from ale.io.minilm import HEADS, LAYERS, MiniLMEncoder, read_embedded
@@ -73,3 +74,13 @@ def test_a_tuned_encoder_runs_without_torch(tuned: TunedMiniLM, tmp_path: Path) 
         ids = np.array([tokenizer.encode(text).ids], np.int64)
         (rows,) = session.run(["rows"], {"ids": ids, "mask": np.ones(ids.shape, np.float32)})
         assert np.abs(rows @ head.T + bias - expected).max() < 1e-4
+
+
+def test_a_tuned_encoder_is_made_again_from_its_weights(tuned: TunedMiniLM) -> None:
+    """The same logits; weights of something else are refused."""
+    arrays = tuned.arrays()
+    again = MiniLMTuner(threads=1).restored(arrays)
+    assert np.abs(again.logits(TEXTS) - tuned.belief.pool).max() < 1e-4
+    for broken in ({}, {**arrays, "head.weight": arrays["head.weight"][:, :5]}, {"x": arrays["head.bias"]}):
+        with pytest.raises(CheckpointError, match="not the weights of a tuned"):
+            MiniLMTuner().restored(broken)

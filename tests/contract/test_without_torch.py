@@ -153,6 +153,39 @@ def test_what_is_missing_is_named_by_its_extra(tmp_path: Path, package: str, sou
     assert ("unset ALE_ENCODER" in fix) == (source != "embedded")
 
 
+NO_STUDENT = """
+import os
+os.environ["ALE_STUDENT"] = "transformer"
+os.environ["LABEL_STUDIO_API_KEY"] = "a-key"
+import ml_backend.app, ml_backend.jobs, ml_backend.tuning.process, ml_backend.tuning.step
+from ale.errors import MissingExtra
+from ml_backend.doctor.student import student
+from ml_backend.processes import work
+from ml_backend.settings import load_settings
+from ml_backend.worker import run_worker
+assert not asked, asked
+for start in (work, lambda: run_worker(load_settings())):
+    try:
+        start()
+    except MissingExtra as error:
+        print(error)
+(found,) = student(load_settings())
+print(found.ok, found.seen, "|", found.fix)
+os.environ["ALE_TUNE_S"] = "0"
+assert list(student(load_settings())) == []
+"""
+
+
+def test_the_transformer_student_names_its_extra_at_the_start(tmp_path: Path) -> None:
+    """Of the worker, not of its first job; the doctor says it too. Web process and jobs import without torch."""
+    done = run(NO_TORCH + NO_STUDENT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second, finding = done.stdout.splitlines()
+    assert first == second
+    assert "the transformer student needs the extra [transformers]: pip install" in first
+    assert finding == f"False {first} | run the command that it names, or unset ALE_STUDENT"
+
+
 NO_TUNING = """
 import numpy as np
 from ale.cli import _tuner

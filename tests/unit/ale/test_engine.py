@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ale.engine import LearnInput, learn
-from ale.evidence import Evidence
 from ale.metrics import ece
 from ale.predictor import Predictor
 from ale.ranking import QUEUE_BELOW
-from ale.review import find_label_issues, slip_chance
+from ale.review import Evidence, find_label_issues
+from ale.review.weighing import weigh
 from ale.simulate import simulate
 from ale.strategies import STRATEGIES
 from ale.students import LinearStudent
@@ -256,12 +256,6 @@ def test_rare_labels_need_the_teachers_word() -> None:
     assert [issue.position for issue in find_label_issues(backed, space).issues] == [11]
 
 
-def test_slip_chance_is_high_where_the_label_is_unlikely() -> None:
-    """Higher = more surely wrong."""
-    chance = slip_chance(np.array([[0.99, 0.01], [0.99, 0.01], [0.5, 0.5]]), np.array([0, 1, 0]))
-    assert chance[1] > 0.5 > chance[2] > chance[0]
-
-
 def test_margin_beats_random() -> None:
     """Asking where the student cannot decide needs fewer labels; the oracle's noise is what was asked for."""
     raw, truth, space = blobs(rows=600, labels=5, spread=1.1)
@@ -301,3 +295,17 @@ def test_the_oracle_errs_at_the_given_rate() -> None:
     )
     assert curve.budgets.tolist() == [0, 50, 100, 105]
     assert 0.1 < np.mean(curve.given != truth[curve.labelled]) < 0.3
+
+
+def test_a_teacher_that_the_student_learnt_with_is_not_heard_twice() -> None:
+    """Its words are in the student's probabilities; a further teacher's are not."""
+    raw, truth, space = blobs(rows=60, labels=3)
+    hard = np.eye(3, dtype=np.float32)[truth]
+    held_out = (0.8 * hard + 0.2 / 3).astype(np.float32)
+    wrong = np.roll(hard, 1, axis=1)
+    alone = Evidence(held_out=held_out, targets=truth, features=raw)
+    learnt = Evidence(held_out=held_out, targets=truth, features=raw, teacher=wrong)
+    assert len(learnt.teachers) == 1
+    assert np.array_equal(weigh(alone, len(space)).score, weigh(learnt, len(space)).score)
+    further = Evidence(held_out=held_out, targets=truth, features=raw, teacher=wrong, more_teachers=(wrong,))
+    assert not np.array_equal(weigh(alone, len(space)).score, weigh(further, len(space)).score)

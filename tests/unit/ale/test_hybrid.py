@@ -103,6 +103,25 @@ def test_labels_where_the_teacher_was_silent_do_not_overrule_its_answers() -> No
     assert np.mean(same) > 0.94
 
 
+@pytest.mark.parametrize("labelled", [15, 25])
+def test_doubtful_texts_of_one_kind_do_not_make_all_texts_that_kind(labelled: int) -> None:
+    """Labels that were asked for on purpose say nothing about the shares of the classes: the student of a good
+    teacher stays as good as it was.
+    """
+    points, truth = pool()
+    told = teacher(truth, 0.94)
+    alone = HybridStudent.of_teacher(points, told)
+    assert alone is not None
+    ranked = np.sort(softmax(alone.pool_logits()), axis=1)
+    doubtful = np.argsort(ranked[:, -1] - ranked[:, -2])
+    doubtful = doubtful[~np.isnan(told[doubtful]).any(axis=1)]
+    kind = truth[doubtful] == 0
+    rows = np.concatenate([doubtful[kind][: labelled - 5], doubtful[~kind][:5]])
+    student = HybridStudent().fit(points, rows, truth[rows], labels=LABELS, teacher=told)
+    assert np.mean(student.pool_logits().argmax(axis=1) == 0) < np.mean(truth == 0) + 0.04
+    assert unseen(student) > unseen(alone) - 0.005
+
+
 @pytest.mark.parametrize(
     ("rows", "heard", "chosen"),
     [(50, None, PLAIN), (29, 29, FEW), (30, 30, LEANING), (60, 10, FEW), (60, 40, LEANING), (90, 0, LEANING)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -74,15 +76,63 @@ def test_a_tuning_that_knows_more_is_heard() -> None:
 
 
 def test_it_can_be_kept_and_read_again() -> None:
-    """Its state gives a student of the same words; columns of the tuned encoder may not be missing."""
+    """Its state gives a student of the same words, with the tuned encoder's columns and without."""
     points, truth = pool()
     given = belief(truth, 0.9)
     student = fit(given)
     again = TransformerStudent.from_state(*student.state())
     both = np.hstack([points, given.pool])
     assert np.array_equal(again.logits(both), student.logits(both))
-    with pytest.raises(LabelSpaceMismatch, match="16 columns and 3 of the tuned encoder, not 16"):
-        again.logits(points)
+    assert np.array_equal(again.logits(points), student.logits(points))
+    with pytest.raises(LabelSpaceMismatch, match="16 columns and 3 of the tuned encoder, not 17"):
+        again.logits(both[:, :17])
+
+
+def test_a_text_that_was_never_read_gets_the_hybrid_students_word() -> None:
+    """In the pool and later, at the scale of the mixture; what was read says what it said before."""
+    points, truth = pool()
+    whole = belief(truth, 0.9)
+    some = TunedBelief(whole.held_out, whole.pool.copy(), 75, 1.0, 1.0)
+    some.pool[350:] = np.nan
+    full, part, alone = fit(whole), fit(some), fit(None)
+    assert part.share == full.share > 0
+    assert np.array_equal(part.pool_logits()[:350], full.pool_logits()[:350])
+    unread = part.pool_logits()[350:]
+    assert np.array_equal(unread.argmax(axis=1), alone.pool_logits()[350:].argmax(axis=1))
+    assert np.allclose(np.exp(unread).sum(axis=1), 1.0, atol=1e-5)
+    later = part.logits(np.hstack([points, some.pool]))
+    assert np.array_equal(later[350:], part.logits(points)[350:])
+    assert np.array_equal(later[350:].argmax(axis=1), alone.logits(points)[350:].argmax(axis=1))
+    assert np.array_equal(later[:350], full.logits(np.hstack([points, whole.pool]))[:350])
+    members = part.committee()
+    assert members is not None
+    assert np.isfinite(members).all()
+
+
+def test_labels_of_unread_texts_decide_nothing() -> None:
+    """The trial counts the others; with none of them the hybrid student stays alone."""
+    points, truth = pool()
+    whole = belief(truth, 0.9)
+    some = TunedBelief(whole.held_out.copy(), whole.pool, 75, 1.0, 1.0)
+    some.held_out[60:] = np.nan
+    trial = fit(some).trial
+    assert trial is not None
+    assert trial.labels == 60
+    assert trial.mixed > trial.alone
+    assert trial.gain > 3
+    some.held_out[:] = np.nan
+    student = fit(some)
+    assert (student.share, student.trial) == (0, None)
+    assert np.array_equal(student.logits(points), fit(None).logits(points))
+
+
+def test_the_reviews_second_fit_leaves_the_first_as_it_was() -> None:
+    """It fits a copy, with the weights of doubted labels taken away."""
+    points, truth = pool()
+    student = fit(belief(truth, 0.9))
+    before = student.logits(points)
+    copy(student).fit(points, LABELLED, truth[LABELLED], labels=3, weights=np.arange(90) / 90)
+    assert np.array_equal(student.logits(points), before)
 
 
 def test_a_belief_about_other_rows_is_refused() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.io.batches import batches
-from ale.tuning.belief import Logits, TunedBelief
+from ale.tuning.belief import Arrays, Logits, TunedBelief
 from ale.tuning.bert import Lower, Upper
 from ale.tuning.cross import Reader, tune_on
 from ale.tuning.plan import Countdown, Plan
@@ -54,15 +54,25 @@ def reader(labels: int = 2) -> Reader:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TinyTuned:
-    """See `ale.tuning.belief.Tuned`."""
+class TinyReading:
+    """See `ale.tuning.belief.Reading`."""
 
-    belief: TunedBelief
     read: Reader
 
     def logits(self, texts: Sequence[str]) -> Logits:
         """Of texts whose words are numbers."""
         return self.read.logits(numbers(texts))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TinyTuned(TinyReading):
+    """See `ale.tuning.belief.Tuned`."""
+
+    belief: TunedBelief
+
+    def arrays(self) -> Arrays:
+        """The second layer and the head."""
+        return self.read.upper.arrays(1)
 
 
 class TinyTuner:
@@ -84,7 +94,14 @@ class TinyTuner:
             reader(labels), numbers(texts), labelled, targets,
             plan=PLAN, groups=groups, weights=weights, seed=seed, time=Countdown(1e6),
         )  # fmt: skip
-        return TinyTuned(belief, read)
+        return TinyTuned(read, belief)
+
+    def restored(self, arrays: Arrays) -> TinyReading:
+        """See `ale.tuning.belief.Tuner`."""
+        labels = len(arrays["head.bias"])
+        upper = Upper({**weights(), **arrays}, range(1, 2), 4, labels)
+        upper.load_head(arrays)
+        return TinyReading(Reader(reader(labels).lower, upper.eval(), batches))
 
 
 def numbers(texts: Sequence[str]) -> Texts:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ale.reasons import MAX_CHARS
+from ale.review.reasons import MAX_CHARS
 from ale.types import LabelIssue, LabelSpace
 from ml_backend.dataset import build_dataset
 from ml_backend.identity import ProjectKey

@@ -1,0 +1,174 @@
+"""`ale review --data`: which labels of a finished data set are probably wrong. Needs no Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ale.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ale.io.embeddings import CachedEncoder
+    from ale.io.tables import Table
+    from ale.review.labelled import Columns
+    from ale.review.whole import WholeReview
+    from ale.types import Probs
+
+app = typer.Typer()
+
+_DATA, _FLAGS, _RESULT = "Data", "Flags", "Result"
+_KINDS = (".csv", ".parquet", ".html")
+_SHOWN = 10
+
+
+@app.command()
+def review(
+    data: Annotated[
+        Path, typer.Option(help="CSV (or .csv.gz) with texts and labels.", rich_help_panel=_DATA)
+    ],
+    text_column: Annotated[str, typer.Option(help="Column with the text.", rich_help_panel=_DATA)] = "text",
+    label_column: Annotated[
+        str, typer.Option(help="Column with the label to be checked.", rich_help_panel=_DATA)
+    ] = "label",
+    annotator_column: Annotated[
+        str | None, typer.Option(help="Column that says who gave the label.", rich_help_panel=_DATA)
+    ] = None,
+    teacher_columns: Annotated[
+        str,
+        typer.Option(
+            help="Columns with answers of models to the same question, by comma. Empty cells are fine.",
+            rich_help_panel=_DATA,
+        ),
+    ] = "",
+    verdict_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column with the label that a reviewer settled on, empty where nobody looked.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML: label to description; adds the zero-shot teacher as a witness.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            min=0.05,
+            max=0.99,
+            help="Flag as many as are expected to be wrong at this rate. Default: what is more surely wrong "
+            "than right.",
+            rich_help_panel=_FLAGS,
+        ),
+    ] = None,
+    max_flags: Annotated[
+        int | None, typer.Option(min=0, help="At most so many flags.", rich_help_panel=_FLAGS)
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write a list of all rows here.", rich_help_panel=_RESULT),
+    ] = None,
+    out: Annotated[
+        str,
+        typer.Option(
+            help="Files by comma: .csv or .parquet (all rows, worst first), .html (a page to read).",
+            rich_help_panel=_RESULT,
+        ),
+    ] = "",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for embeddings. Default: the user's cache.", rich_help_panel=_RESULT),
+    ] = None,
+) -> None:
+    """Find labels that are probably wrong in a CSV file, with a suggestion and a reason.
+
+    Nothing is changed in the file. Texts stay on this machine.
+    """
+    from ale.cli import cache_folder, cached_encoder
+    from ale.io.review_files import write_review_json
+    from ale.io.tables import read_table
+    from ale.review.labelled import read_columns
+    from ale.review.whole import review_whole
+
+    files = _files(out)
+    table = read_table(data)
+    columns = _columns(table, text_column, label_column, annotator_column, teacher_columns, verdict_column)
+    encoder = cached_encoder(cache or cache_folder())
+    more = {} if descriptions is None else {"zero-shot": _zero_shot(descriptions, columns, encoder)}
+    labelled = read_columns(columns, encoder.encode, more)
+    found = review_whole(labelled, list(columns.labels), precision=precision, most=max_flags)
+    if json_file is not None:
+        write_review_json(json_file, [row.as_json() for row in found.rows])
+    _write(files, table.name, found, columns.texts)
+    _show(found, table.name)
+
+
+def _files(out: str) -> list[Path]:
+    files = [Path(part.strip()) for part in out.split(",") if part.strip()]
+    for file in files:
+        if file.suffix not in _KINDS:
+            raise ConfigurationError(f"--out {file}: the file's name must end in {', '.join(_KINDS)}")
+    return files
+
+
+def _columns(
+    table: Table, text: str, label: str, annotator: str | None, teachers: str, verdict: str | None
+) -> Columns:
+    from ale.review.labelled import Columns
+
+    names = [name.strip() for name in teachers.split(",") if name.strip()]
+    return Columns(
+        texts=table.column(text),
+        labels=table.column(label),
+        annotators=None if annotator is None else table.column(annotator),
+        teachers={name: table.column(name) for name in names},
+        verdicts=None if verdict is None else table.column(verdict),
+    )
+
+
+def _zero_shot(descriptions: Path, columns: Columns, encoder: CachedEncoder) -> Probs:
+    """The zero-shot teacher's distributions, a row per row of the file."""
+    from ale.io.tables import read_descriptions
+    from ale.review.labelled import space_of
+    from ale.teachers.zero_shot import ZeroShotTeacher
+    from ale.text import normalise
+
+    texts = [normalise(text) or "" for text in columns.texts]
+    space = space_of(columns, read_descriptions(descriptions))
+    return ZeroShotTeacher(encoder).predict_from_vectors(encoder.encode(texts), space)
+
+
+def _write(files: list[Path], name: str, found: WholeReview, texts: Sequence[str]) -> None:
+    from ale.io.review_files import write_review_page, write_review_table
+    from ale.review.page import page_of
+
+    for file in files:
+        if file.suffix == ".html":
+            write_review_page(file, page_of(name, found, texts))
+        else:
+            write_review_table(file, [row.as_json() | {"text": texts[row.row]} for row in found.ranked])
+
+
+def _show(found: WholeReview, name: str) -> None:
+    from rich.console import Console
+    from rich.table import Table as Screen
+
+    out = Console()
+    flagged = found.flagged
+    about = "" if found.skipped else f"; about {found.errors:.0f} are expected to be wrong"
+    out.print(f"{name}: {len(found.rows)} labels, {len(flagged)} to check{about}.", markup=False)
+    if found.skipped:
+        out.print(f"Nothing was judged: {found.skipped}.", markup=False)
+    if flagged:
+        screen = Screen("row", "score", "given", "suggested", "reason")
+        for one in flagged[:_SHOWN]:
+            cells = (str(one.row), f"{one.score:.2f}", one.given_label, one.suggested_label, one.reason)
+            screen.add_row(*(cell.replace("[", "\\[") for cell in cells))
+        out.print(screen)
+    for line in (*found.notes, *(tip.text for tip in found.tips)):
+        out.print(f"- {line}", markup=False)

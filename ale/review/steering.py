@@ -1,0 +1,116 @@
+"""What the first verdicts say about the rest: how surely a doubt is right, and where errors gather.
+
+A reviewer's verdicts on the worst labels are a sample of the flags, not of the data. They correct the scores by a
+small logistic regression that stays close to "as it was" until verdicts say otherwise: the score itself, the given
+label (some labels are wrong more often), the witnesses, and the region of the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from ale.types import Embeddings
+
+MIN_VERDICTS = 5
+_SLOPE_L2, _SHIFT_L2, _LABEL_L2, _SAID_L2, _REGION_L2 = 20.0, 0.1, 0.5, 2.0, 4.0
+_DIRECTIONS = 30
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdicts:
+    """`rows` that a person looked at, and whether the given label was `wrong`."""
+
+    rows: NDArray[np.int64]
+    wrong: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+NO_VERDICTS = Verdicts(np.zeros(0, np.int64), np.zeros(0, bool))
+
+
+def steer(
+    scores: NDArray[np.float64],
+    given: NDArray[np.int64],
+    features: Embeddings,
+    disagree: NDArray[np.float64],
+    verdicts: Verdicts,
+) -> NDArray[np.float64]:
+    """The scores after the verdicts, in [0, 1]; reviewed rows are 1 (wrong) or 0 (right).
+
+    `disagree`, shape (rows, witnesses), is 1 where that witness contradicts the given label.
+    """
+    out = scores.copy()
+    if len(verdicts) >= MIN_VERDICTS:
+        odds = _odds(scores)
+        columns, strengths = _columns(given, features, disagree)
+        weights = _fit(odds, columns, strengths, verdicts)
+        out = _chance(odds * (1.0 + weights[0]) + weights[1] + columns @ weights[2:])
+    out[verdicts.rows] = verdicts.wrong.astype(np.float64)
+    return out
+
+
+def cut_for(scores: NDArray[np.float64], precision: float) -> float:
+    """The cut above which the flags are expected to be right at this rate; 1 when there is none.
+
+    Flags are taken from the top while their mean chance stays at the precision.
+    """
+    ordered = np.sort(scores)[::-1]
+    mean = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
+    enough = np.flatnonzero(mean >= precision)
+    if not len(enough):
+        return 1.0
+    last = int(enough[-1])
+    return float(np.nextafter(ordered[last], 0.0))
+
+
+def _columns(
+    given: NDArray[np.int64], features: Embeddings, disagree: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    labels = np.eye(int(given.max(initial=0)) + 1)[given]
+    _, vectors = np.linalg.eigh((features.T @ features).astype(np.float64))
+    region = features @ vectors[:, ::-1][:, :_DIRECTIONS]
+    region = region / max(float(np.sqrt((region**2).sum(axis=1).mean())), _EDGE)
+    parts = [labels - labels.mean(axis=0), disagree - disagree.mean(axis=0), region]
+    strengths = (_LABEL_L2, _SAID_L2, _REGION_L2)
+    return np.hstack(parts), np.concatenate(
+        [np.full(part.shape[1], s) for part, s in zip(parts, strengths, strict=True)]
+    )
+
+
+def _fit(
+    odds: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    strengths: NDArray[np.float64],
+    verdicts: Verdicts,
+) -> NDArray[np.float64]:
+    """Change of the slope, shift, and a weight per column; all 0 = as it was."""
+    rows = verdicts.rows
+    x = np.hstack([odds[rows, None], np.ones((len(rows), 1)), columns[rows]])
+    truth = verdicts.wrong.astype(np.float64)
+    l2 = np.concatenate([[_SLOPE_L2, _SHIFT_L2], strengths])
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = odds[rows] + x @ w
+        gap = _chance(z) - truth
+        value = float(np.sum(np.logaddexp(0.0, z) - truth * z) + 0.5 * (l2 * w * w).sum())
+        return value, x.T @ gap + l2 * w
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
+    found[0] = max(found[0], -0.9)  # a doubt never counts against itself
+    return np.asarray(found, np.float64)
+
+
+def _odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(scores, _EDGE, 1.0 - _EDGE)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float64)
+
+
+def _chance(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -700.0, 700.0))), np.float64)

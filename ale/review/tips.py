@@ -1,0 +1,109 @@
+"""What is odd about a data set as a whole: pairs that are confused, equal texts with two labels, rare labels, outliers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.review.channel import Judgement
+from ale.review.issues import CUT, MIN_OF_CLASS
+from ale.review.labelled import Labelled
+from ale.review.neighbours import MOST_ROWS, nearest
+
+_PAIR_SHARE, _PAIR_ROWS = 0.2, 5  # of all doubted labels, from which a pair is worth a word
+_TWIN = 0.95  # cosine from which two texts are the same but for a detail
+_ALONE = 0.1  # cosine to the closest text below which a text speaks of nothing that others speak of
+_SHOWN = 20
+_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """`kind` is a stable word; `rows` are rows of the file that show it."""
+
+    kind: str
+    text: str
+    rows: tuple[int, ...]
+
+
+def find_tips(data: Labelled, found: Judgement) -> Iterator[Tip]:
+    """The tips, what concerns most labels first."""
+    yield from _confused_pairs(data, found)
+    yield from _two_labels(data)
+    yield from _rare(data)
+    yield from _outliers(data)
+
+
+def _confused_pairs(data: Labelled, found: Judgement) -> Iterator[Tip]:
+    doubted = np.flatnonzero(found.score > CUT)
+    truth = found.truth.argmax(axis=1)
+    low, high = np.minimum(truth, data.given)[doubted], np.maximum(truth, data.given)[doubted]
+    apart = low != high
+    pairs, count = np.unique(np.stack([low, high])[:, apart], axis=1, return_counts=True)
+    for at in np.argsort(-count, kind="stable"):
+        if count[at] < max(_PAIR_ROWS, _PAIR_SHARE * len(doubted)) or len(data.space) < 3:
+            return
+        one, other = (data.space.labels[i] for i in pairs[:, at])
+        rows = doubted[(low == pairs[0, at]) & (high == pairs[1, at])]
+        yield Tip(
+            "confused_labels",
+            f"{one!r} and {other!r} overlap: {count[at]} of {len(doubted)} doubts lie between them; "
+            "consider rewriting what is said about these two labels",
+            tuple(data.rows[rows[:_SHOWN]].tolist()),
+        )
+
+
+def _two_labels(data: Labelled) -> Iterator[Tip]:
+    """Equal or nearly equal texts with different labels."""
+    n = len(data.rows)
+    apart: NDArray[np.bool_] = np.zeros(n, bool)
+    groups = data.evidence.groups
+    if groups is not None:
+        pairs = np.unique(np.stack([groups, data.given]), axis=1)[0]
+        several, labels = np.unique(pairs, return_counts=True)
+        apart = np.isin(groups, several[labels > 1])
+    if 2 <= n <= MOST_ROWS:
+        near, closeness = nearest(data.evidence.features, np.arange(n), 1, groups)
+        twin = np.flatnonzero((closeness[:, 0] >= _TWIN) & (data.given != data.given[near[:, 0]]))
+        apart[twin] = apart[near[twin, 0]] = True
+    rows = np.flatnonzero(apart)
+    if len(rows):
+        yield Tip(
+            "two_labels_of_one_text",
+            f"{len(rows)} rows stand beside one with an equal or nearly equal text and another label",
+            tuple(data.rows[rows[:_SHOWN]].tolist()),
+        )
+
+
+def _rare(data: Labelled) -> Iterator[Tip]:
+    counts = np.bincount(data.given, minlength=len(data.space))
+    rare = np.flatnonzero((counts > 0) & (counts < MIN_OF_CLASS))
+    if len(rare):
+        shown = ", ".join(repr(data.space.labels[label]) for label in rare[:_NAMED])
+        more = f" and {len(rare) - _NAMED} more labels" if len(rare) > _NAMED else ""
+        yield Tip(
+            "rare_label",
+            f"given too rarely (fewer than {MIN_OF_CLASS} times) to judge them: {shown}{more}",
+            tuple(data.rows[np.flatnonzero(np.isin(data.given, rare))[:_SHOWN]].tolist()),
+        )
+    if counts.max() >= 20 * max(1, int(np.median(counts))):
+        most = data.space.labels[int(counts.argmax())]
+        yield Tip("imbalance", f"{most!r} has {counts.max() / counts.sum():.0%} of all labels", ())
+
+
+def _outliers(data: Labelled) -> Iterator[Tip]:
+    if not 50 <= len(data.rows) <= MOST_ROWS:
+        return
+    _, closeness = nearest(data.evidence.features, np.arange(len(data.rows)), 1, data.evidence.groups)
+    # A row without a direction (all texts alike) says nothing; -inf: every other row has the same text.
+    known = data.evidence.features.any(axis=1) & np.isfinite(closeness[:, 0])
+    alone = np.flatnonzero(known & (closeness[:, 0] < _ALONE))
+    if len(alone):
+        yield Tip(
+            "outlier",
+            f"{len(alone)} texts resemble no other text; they may be out of scope",
+            tuple(data.rows[alone[:_SHOWN]].tolist()),
+        )

@@ -1,0 +1,179 @@
+"""The review of a finished data set: a judgement of every row, ranked flags, and what is odd about the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.review.channel import Judgement
+from ale.review.issues import CUT, flags, suggestions, why_not
+from ale.review.labelled import Labelled
+from ale.review.people import Quality, annotator_quality, teacher_quality
+from ale.review.reasons import Reasons, reasons_for
+from ale.review.steering import MIN_VERDICTS, cut_for, steer
+from ale.review.tips import Tip, find_tips
+from ale.review.weighing import weigh
+
+REASON_CHARS = 120
+_WHY_NOT = {
+    "too_few_labels": "not judged: too few labels",
+    "one_class": "not judged: all labels are the same",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RowReview:
+    """One row of the file. `score` in [0, 1], higher = more surely wrong; no suggestion where none is judged."""
+
+    row: int
+    score: float
+    given_label: str
+    suggested_label: str
+    flagged: bool
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The published layout."""
+        return {
+            "row": self.row,
+            "score": self.score,
+            "given_label": self.given_label,
+            "suggested_label": self.suggested_label,
+            "flagged": self.flagged,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WholeReview:
+    """All rows of the file in its order, and the data set as a whole.
+
+    `errors` is the expected number of wrong labels, NaN when nothing was judged; `skipped` is why.
+    """
+
+    rows: tuple[RowReview, ...]
+    errors: float
+    cut: float
+    reviewed: int
+    fixed: int
+    skipped: str | None
+    tips: tuple[Tip, ...]
+    annotators: tuple[Quality, ...]
+    teachers: tuple[Quality, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ranked(self) -> list[RowReview]:
+        """Worst first; rows of one score in the file's order."""
+        return sorted(self.rows, key=lambda one: (not one.flagged, -one.score, one.row))
+
+    @property
+    def flagged(self) -> list[RowReview]:
+        """The flags, worst first."""
+        return [one for one in self.ranked if one.flagged]
+
+
+def review_whole(
+    data: Labelled, labels: list[str], *, precision: float | None = None, most: int | None = None
+) -> WholeReview:
+    """The review; `labels` are the file's given labels, row by row.
+
+    Without `precision` a row is flagged when it is clearly more surely wrong than right; with it, as many as are
+    expected to be wrong at that rate. `most` caps the flags. Reviewed rows are never flagged.
+    """
+    wrong = data.settled.wrong
+    settled = (len(data.settled), int(wrong.sum()))
+    skipped = why_not(data.evidence.targets)
+    if skipped is not None:
+        rows = [_unjudged(i, label, _WHY_NOT[skipped]) for i, label in enumerate(labels)]
+        return WholeReview(tuple(rows), float("nan"), 1.0, *settled, skipped, (), (), (), data.notes)
+    found = weigh(data.evidence, len(data.space))
+    scores = _steered(data, found)
+    cut = CUT if precision is None else cut_for(_open(scores, data), precision)
+    judged = replace(found, score=_open(scores, data))
+    suggested = _decided(data, suggestions(found, data.given))
+    flagged = flags(data.evidence, judged, suggested, cut)[:most]
+    rows = _rows(data, labels, scores, suggested, flagged, found)
+    return WholeReview(
+        tuple(rows),
+        _errors(found, scores, data),
+        cut,
+        *settled,
+        None,
+        tuple(find_tips(data, found)),
+        tuple(annotator_quality(data, found)),
+        tuple(teacher_quality(data, found)),
+        data.notes,
+    )
+
+
+def _steered(data: Labelled, found: Judgement) -> NDArray[np.float64]:
+    against = found.contradict.astype(np.float64)
+    return steer(found.score, data.given, data.evidence.features, against, data.settled)
+
+
+def _open(scores: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
+    """Scores of the rows that nobody has looked at yet; the others cannot be flagged again."""
+    out = scores.copy()
+    out[data.settled.rows] = 0.0
+    return out
+
+
+def _decided(data: Labelled, suggested: NDArray[np.int64]) -> NDArray[np.int64]:
+    out = suggested.copy()
+    out[data.settled.rows] = data.decided[data.settled.rows]
+    return out
+
+
+def _errors(found: Judgement, scores: NDArray[np.float64], data: Labelled) -> float:
+    """Those that verdicts found, and those that are expected among the rest: by the verdicts, if they suffice."""
+    rest = np.ones(len(found.wrong), bool)
+    rest[data.settled.rows] = False
+    chances = scores if len(data.settled) >= MIN_VERDICTS else found.wrong
+    return float(chances[rest].sum() + data.settled.wrong.sum())
+
+
+def _rows(
+    data: Labelled,
+    labels: list[str],
+    scores: NDArray[np.float64],
+    suggested: NDArray[np.int64],
+    flagged: NDArray[np.int64],
+    found: Judgement,
+) -> list[RowReview]:
+    out = [_unjudged(i, label, "not judged: no text or no label") for i, label in enumerate(labels)]
+    names = data.space.labels
+    marked = np.zeros(len(data.given), bool)
+    marked[flagged] = True
+    reasons = reasons_for(data.evidence, flagged, data.teachers)
+    place = {int(row): i for i, row in enumerate(flagged)}
+    looked = dict(zip(data.settled.rows.tolist(), data.settled.wrong.tolist(), strict=True))
+    for i, row in enumerate(data.rows):
+        told = _reason(i, int(suggested[i]), data, found, place.get(i), reasons, looked.get(i))
+        out[row] = RowReview(
+            int(row), float(scores[i]), labels[row], names[suggested[i]], bool(marked[i]), told
+        )
+    return out
+
+
+def _unjudged(row: int, label: str, why: str) -> RowReview:
+    return RowReview(row, 0.0, label, "", flagged=False, reason=why)
+
+
+def _reason(
+    i: int,
+    suggested: int,
+    data: Labelled,
+    found: Judgement,
+    place: int | None,
+    reasons: Reasons,
+    wrong: bool | None,
+) -> str:
+    if wrong is not None:
+        return "reviewed: was wrong" if wrong else "reviewed: was right"
+    if place is not None:
+        return reasons.tell(place, suggested, float(found.truth[i, suggested]), data.space, REASON_CHARS)
+    return f"not flagged: given label {float(found.truth[i, data.given[i]]):.2f} likely"

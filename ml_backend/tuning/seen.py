@@ -1,0 +1,71 @@
+"""What there is to say about a project's student: which it is, and what a tuning has added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from ale.protocols import Student
+from ale.students import TransformerStudent
+from ml_backend.trusting import number
+from ml_backend.tuning.kept import Kept
+from ml_backend.tuning.notes import is_tuning, last_failure
+
+Json = dict[str, Any]
+
+
+def student_counts(student: Student, kept: Kept | None) -> Json:
+    """As a learn run writes it down. `alone` and `mixed` are the shares of held-out labels that are told right."""
+    said: Json = {"kind": student.kind}
+    if isinstance(student, TransformerStudent) and kept is not None:
+        trial = student.trial
+        said |= {
+            "tuning": kept.id,
+            **{name: kept.facts[name] for name in ("tuned_at", "labels", "seconds", "cut")},
+            "share": number(student.share),
+            "tried_on": 0 if trial is None else trial.labels,
+            "alone": None if trial is None else number(trial.alone),
+            "mixed": None if trial is None else number(trial.mixed),
+        }
+    return said
+
+
+def tuning_seen(connection: redis.Redis | None, project: str) -> Json | None:
+    """Whether a tuning goes on, and why the last one failed; None where Redis does not say it."""
+    if connection is None:
+        return None
+    try:
+        failed, running = last_failure(connection, project), is_tuning(connection, project)
+    except redis.RedisError:
+        return None
+    return {
+        "running": running,
+        "problem": "" if failed is None else failed.problem,
+        "failed_at": None if failed is None else failed.at,
+    }
+
+
+def student_line(student: Json | None, tuning: Json | None) -> str:
+    """E.g. `transformer: hybrid with an encoder tuned on 214 labels (share 61%, at ...); held-out labels: 79% right
+    alone, 86% with it`.
+    """
+    said = [] if student is None else [_told(student, awaited=tuning is not None)]
+    if tuning is not None:
+        said += ["an encoder is being tuned"] if tuning["running"] else []
+        said += [f"the last tuning failed: {tuning['problem']}"] if tuning["problem"] else []
+    return "; ".join(said)
+
+
+def _told(student: Json, *, awaited: bool) -> str:
+    kind = str(student["kind"])
+    if "tuning" not in student:
+        return f"{kind}: the hybrid student alone, not tuned yet" if awaited else kind
+    when = f"tuned on {student['labels']} labels at {student['tuned_at']}"
+    short = ", cut short by ALE_TUNE_S" if student["cut"] else ""
+    right = ""
+    if student["alone"] is not None:
+        right = f"; {student['alone']:.0%} of held-out labels right alone, {student['mixed']:.0%} with it"
+    if not student["share"]:
+        return f"{kind}: the hybrid student alone, the encoder {when}{short} adds nothing{right}"
+    return f"{kind}: hybrid with an encoder {when}{short} (share {student['share']:.0%}){right}"

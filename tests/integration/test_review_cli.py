@@ -1,0 +1,80 @@
+"""`ale review --data` from a file to its reports, with the real encoder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ml_backend.cli import app
+from ml_backend.demo import sample
+
+MESSAGES = sample.pool()[:120]
+LABELS = sorted({message.label for message in MESSAGES})
+WRONG = (5, 33, 61, 90)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set in which four labels are wrong, and a recorded teacher."""
+    made = tmp_path_factory.mktemp("review")
+    with (made / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("message", "given", "gpt", "empty"))
+        for row, message in enumerate(MESSAGES):
+            other = LABELS[(LABELS.index(message.label) + 1) % len(LABELS)]
+            given = other if row in WRONG else message.label
+            writer.writerow((message.text, given, message.label if row % 9 else "no idea", ""))
+    return made
+
+
+def run(folder: Path, *args: str) -> Result:
+    """`ale review --data` with the cache in that folder."""
+    given = ["review", "--data", folder / "labels.csv", "--text-column", "message", "--label-column", "given"]
+    return CliRunner().invoke(app, [str(arg) for arg in (*given, "--cache", folder / "cache", *args)])
+
+
+def test_all_reports_agree(folder: Path) -> None:
+    """JSON has all rows in order, the tables rank them, the page shows the flags; the planted errors lead."""
+    out = [folder / name for name in ("ranked.csv", "ranked.parquet", "page.html")]
+    done = run(
+        folder, "--teacher-columns", "gpt,empty", "--json", str(folder / "all.json"),
+        "--out", ",".join(map(str, out)),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rows = json.loads((folder / "all.json").read_text())
+    assert [row["row"] for row in rows] == list(range(len(MESSAGES)))
+    wanted = {"row", "score", "given_label", "suggested_label", "flagged", "reason"}
+    assert all(set(row) == wanted for row in rows)
+    worst = sorted(rows, key=lambda row: -row["score"])[: len(WRONG)]
+    assert {row["row"] for row in worst} == set(WRONG)
+    assert all(row["flagged"] and row["suggested_label"] == MESSAGES[row["row"]].label for row in worst)
+    with out[0].open(newline="", encoding="utf-8") as file:
+        ranked = list(csv.DictReader(file))
+    assert [int(row["row"]) for row in ranked[: len(WRONG)]] == [row["row"] for row in worst]
+    assert ranked[0]["text"] == MESSAGES[worst[0]["row"]].text
+    from pyarrow import parquet
+
+    assert parquet.read_table(out[1]).column("row").to_pylist() == [int(row["row"]) for row in ranked]
+    assert out[2].read_text(encoding="utf-8").count('<article class="flag">') == sum(
+        row["flagged"] for row in rows
+    )
+    assert "'empty' holds none of the labels" in done.output
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--annotator-column", "who"), "no column 'who'"),
+        (("--teacher-columns", "gpt,claude"), "no column 'claude'"),
+        (("--out", "report.pdf"), "must end in .csv, .parquet, .html"),
+    ],
+)
+def test_wrong_options_are_named(folder: Path, args: tuple[str, ...], says: str) -> None:
+    """Before anything is computed, with what would be right."""
+    done = run(folder, *args)
+    assert done.exit_code != 0
+    assert says in f"{done.output} {done.exception}"
