@@ -19,7 +19,7 @@ from ale.text import storable
 from ml_backend.serving.answers import Answer
 from ml_backend.store import served
 from ml_backend.store.database import Database
-from ml_backend.store.schema import Feedback, Served
+from ml_backend.store.schema import Feedback
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Capture:
 
     def __init__(self, db: Database, policy: Policy, version: str, count: Callable[[str, int], None]) -> None:
         self._db, self._policy, self._version, self._count = db, policy, version, count
-        self._rows: queue.Queue[Served | None] = queue.Queue(WAITING)
+        self._rows: queue.Queue[Json | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._write, name="capture", daemon=True)
         self._forgot = 0.0
         self._thread.start()
@@ -68,17 +68,18 @@ class Capture:
             if drawn is None:
                 continue
             readable = text is not None and one.reason != BadRow.BROKEN_UTF8
-            row = Served(
-                request_id=request_id,
-                item=item,
-                service=self._policy.service,
-                served_at=now,
-                model_version=self._version,
-                label=one.label,
-                confidence=one.confidence if one.label is not None else None,
-                drawn=drawn,
-                text=storable(text) if text is not None and readable and self._policy.texts else None,
-            )
+            # Plain values: objects of the tables would cost those who wait for the answer.
+            row: Json = {
+                "request_id": request_id,
+                "item": item,
+                "service": self._policy.service,
+                "served_at": now,
+                "model_version": self._version,
+                "label": one.label,
+                "confidence": one.confidence if one.label is not None else None,
+                "drawn": drawn,
+                "text": storable(text) if text is not None and readable and self._policy.texts else None,
+            }
             try:
                 self._rows.put_nowait(row)
             except queue.Full:
@@ -113,7 +114,7 @@ class Capture:
             if len(kept) < len(rows):
                 return
 
-    def _store(self, rows: list[Served]) -> None:
+    def _store(self, rows: list[Json]) -> None:
         if not rows:
             return
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from ml_backend.store.database import Database
@@ -29,10 +30,10 @@ class Kept:
     comment: str | None
 
 
-def keep(db: Database, rows: Sequence[Served]) -> None:
-    """New rows, all or none."""
+def keep(db: Database, rows: Sequence[dict[str, Any]]) -> None:
+    """New rows of `Served`, all or none; every one with the same columns."""
     with db.session() as session:
-        session.add_all(rows)
+        session.execute(insert(Served), list(rows))
 
 
 def keep_missing(db: Database, rows: Sequence[tuple[Served, Feedback | None]]) -> int:

@@ -141,14 +141,12 @@ def test_drift_by_day(tmp_path: Path) -> None:
     begin = datetime.now(UTC) - timedelta(days=4)
     for day in range(4):
         mix = ["a"] * 60 + ["b"] * 40 if day < 3 else ["a"] * 20 + ["b"] * 80
-        served.keep(
-            db,
-            [
+        with db.session() as session:
+            session.add_all(
                 Served(request_id=f"{day:032x}", item=i, service="shop", served_at=begin + timedelta(days=day), label=label,
                        confidence=0.9 if day < 3 else 0.5, drawn=True)
                 for i, label in enumerate(mix)
-            ],
-        )  # fmt: skip
+            )  # fmt: skip
     db.dispose()
     env = {"DATABASE_URL": url, "ALE_HOME": str(tmp_path)}
     done = CliRunner(env=env).invoke(app, ["drift", "--service", "shop", "--json"])
