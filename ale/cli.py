@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ale.cli_review import app as review
 from ale.errors import ConfigurationError
+from ale.review_cli import app as review
 
 if TYPE_CHECKING:
     from ale.benchmark.report import Report

@@ -12,9 +12,12 @@ from ale.cli import app as engine
 from ale.errors import AleError, ConfigurationError
 from ale.index_cli import app as index
 from ml_backend import ports
+from ml_backend.capture_cli import app as capture
 from ml_backend.export_cli import app as export
 from ml_backend.finish_cli import app as finish
+from ml_backend.import_cli import app as import_tasks
 from ml_backend.patch_cli import patch
+from ml_backend.serve_cli import app as serve_one
 
 if TYPE_CHECKING:
     from ml_backend.store.schema import Project
@@ -43,6 +46,9 @@ app.add_typer(engine)  # the commands that need no Label Studio
 app.add_typer(index)
 app.add_typer(export)
 app.add_typer(finish)
+app.add_typer(import_tasks)
+app.add_typer(serve_one)
+app.add_typer(capture)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ProjectId = Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")]

@@ -67,9 +67,14 @@ class LabelStudioClient:
     # -- tasks and annotations -----------------------------------------------------------------------
 
     def import_tasks(self, project_id: int, tasks: Sequence[Json]) -> list[int]:
-        """Ids of the imported tasks, in order."""
+        """Ids of the imported tasks, in order. Never retried: see `import_predictions`."""
         answer = self._http.call(
-            "POST", f"api/projects/{project_id}/import", params={"return_task_ids": True}, body=list(tasks)
+            "POST",
+            f"api/projects/{project_id}/import",
+            params={"return_task_ids": True},
+            body=list(tasks),
+            retry=False,
+            timeout=WRITE_TIMEOUT_S,
         )
         return cast(list[int], answer["task_ids"])
 
@@ -99,6 +104,22 @@ class LabelStudioClient:
             params["include"] = "id,data,is_labeled,updated_at,annotations"
         if filters:
             params["query"] = json.dumps({"filters": {"conjunction": "and", "items": filters}})
+        yield from self._pages(params)
+
+    def count_tasks(self, project_id: int, field: str, start: str) -> int:
+        """How many tasks have a data field that contains this text."""
+        items = [_filter(f"data.{field}", "contains", "String", start)]
+        params = {
+            "project": project_id,
+            "fields": "task_only",
+            "page_size": 1,
+            "query": json.dumps({"filters": {"conjunction": "and", "items": items}}),
+        }
+        return int(self._http.call("GET", "api/tasks", params=params)["total"])
+
+    def task_data(self, project_id: int) -> Iterator[Json]:
+        """All tasks with id and data."""
+        params: Json = {"project": project_id, "fields": "all", "include": "id,data", "page_size": 2 * PAGE}
         yield from self._pages(params)
 
     def task_ids_with_version(self, project_id: int, version: str) -> set[int]:

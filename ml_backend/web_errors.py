@@ -10,7 +10,7 @@ import traceback
 from flask import Flask, Response, jsonify
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ def register_errors(app: Flask) -> None:
 def _http(error: HTTPException) -> tuple[Response, int]:
     code = error.code or 500
     response = jsonify(error=error.name.lower().replace(" ", "_"))
-    if isinstance(error, BadRequest) and error.description != BadRequest.description:
-        response = jsonify(error="bad_request", detail=error.description)
+    # Only words of our own: Flask's might quote the request.
+    if isinstance(error, BadRequest | RequestEntityTooLarge) and error.description != type(error).description:
+        response = jsonify(error=error.name.lower().replace(" ", "_"), detail=error.description)
     if code == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="ALE"'
     if code == 405:

@@ -13,6 +13,8 @@ from ale.errors import ConfigurationError, MissingExtra
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ale.drift import Day
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -80,6 +82,35 @@ def draw_reliability(path: Path, title: str, panels: Mapping[str, Mapping[str, L
             axes.grid(alpha=0.25)
             axes.legend(loc="upper left")
         figure.axes[0].set_ylabel("share that is right, on the test split")
+        _save(figure, path)
+
+
+def draw_days(path: Path, days: Sequence[Day]) -> None:
+    """Writes label shift, confidence and text distance by day; the dashed line is what chance does."""
+    with _figure(9, 7) as figure:
+        panels = figure.subplots(3, 1, sharex=True)
+        names = [day.day for day in days]
+        nan = float("nan")
+        for axes, title, values in (
+            (panels[0], "label shift", [day.shift for day in days]),
+            (panels[1], "mean confidence", [day.confidence for day in days]),
+            (panels[2], "distance of texts", [day.distance for day in days]),
+        ):
+            axes.plot(names, [nan if v is None else v for v in values], marker="o", markersize=3)
+            axes.set_ylabel(title)
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.25)
+        chance = [nan if day.by_chance is None else day.by_chance for day in days]
+        panels[0].plot(names, chance, linestyle="--", linewidth=0.8, color="0.4", label="by chance")
+        panels[0].scatter(
+            [day.day for day in days if day.shifted],
+            [day.shift for day in days if day.shifted],
+            color="C3",
+            zorder=3,
+            label="more than chance",
+        )
+        panels[0].legend(loc="upper left")
+        panels[2].tick_params(axis="x", rotation=45)
         _save(figure, path)
 
 

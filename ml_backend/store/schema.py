@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ml_backend.store.columns import Base
 from ml_backend.store.schema_audit import FinishLook, PastModel
 from ml_backend.store.schema_opinions import SecondOpinion
+from ml_backend.store.schema_served import Feedback, Served
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
     Batch,
@@ -27,6 +28,7 @@ __all__ = [
     "AskedQuestion",
     "Base",
     "Batch",
+    "Feedback",
     "FewShots",
     "FinishLook",
     "PastModel",
@@ -37,6 +39,7 @@ __all__ = [
     "ReviewFlag",
     "Run",
     "SecondOpinion",
+    "Served",
     "Spend",
     "Task",
     "TunedModel",

@@ -50,8 +50,10 @@ def test_every_command_is_understood(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_variable_exists(page: Path) -> None:
-    """A variable with one of our prefixes is a setting, or one of the compose file's."""
+    """A variable with one of our prefixes is a setting, an option's, or one of the compose file's."""
     ours = {str(field.alias) for field in Settings.model_fields.values()} | AZURES_OWN
+    commands = get_command(app).commands.values()  # type: ignore[attr-defined]
+    ours |= {str(option.envvar) for command in commands for option in command.params}
     ours |= set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
     named = set(re.findall(r"\b(?:ALE|OPENAI|AZURE)_[A-Z_]+\b", page.read_text()))
     assert named
