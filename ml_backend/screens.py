@@ -111,7 +111,7 @@ def audit_line(audit: Json) -> str:
 def stop_line(audit: Json | None, stop: Json | None) -> str:
     """How good the student is, what more labels would bring, and whether to stop; empty before there is a student.
 
-    E.g. `Accuracy 87% (83-90%, 212 audits). The next 100 labels: +0.4 points (0.1 to 0.9). Stop: not yet, because ...`
+    E.g. `Accuracy 87% (83-90%, 212 audits). The next 100 labels: +0.4 points (+0.1 to +0.9). Stop: not yet, because ...`
     """
     if not stop:
         return ""
@@ -123,7 +123,7 @@ def stop_line(audit: Json | None, stop: Json | None) -> str:
     if gain := stop["gain"]:
         low, high = 100 * gain["low"], 100 * gain["high"]
         said.append(
-            f"The next {gain['labels']} labels: +{100 * gain['expected']:.1f} points ({low:.1f} to {high:.1f})."
+            f"The next {gain['labels']} labels: {100 * gain['expected']:+.1f} points ({low:+.1f} to {high:+.1f})."
         )
     said.append(f"Stop: {'yes' if stop['stop'] else 'not yet'}, because {stop['reason']}.")
     return " ".join(said)
