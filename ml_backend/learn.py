@@ -42,9 +42,9 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
 from ml_backend.trusting import trust_in
+from ml_backend.tuning.counted import student_counts
 from ml_backend.tuning.due import Need, need
 from ml_backend.tuning.kept import Kept, newest
-from ml_backend.tuning.seen import student_counts
 from ml_backend.tuning.switch import tunes
 
 logger = logging.getLogger(__name__)
