@@ -223,7 +223,9 @@ class LearnRun:
             self.counts["audit"] = audit_counts(learned.audit, self._opinion, dataset)
         if learned.student is not None:
             self.counts["student"] = student_counts(learned.student, self._kept)
-            self.counts["stop"] = stop_counts(self.db, self.project.key, self.space, dataset, learned.probs)
+            self.counts["stop"] = stop_counts(
+                self.db, self.project.key, self.space, self.learning.recipe, dataset, learned.probs
+            )
         self.counts["trust"] = trust_in(
             self._opinion,
             learned.held_out,
