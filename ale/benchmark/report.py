@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ale.benchmark.curves import DEFAULT
+from ale.benchmark.notes import untuned_notes
 from ale.benchmark.points import Point
 from ale.benchmark.reliability import Reliability
 from ale.benchmark.summary import MeanCurve, finite, mean_curve, summarise, times_as_many
@@ -49,12 +50,15 @@ class Report:
 
     @property
     def all_notes(self) -> list[str]:
-        """Notes on the data, on curves that are missing, and on those that fall below 95 % of full data again."""
+        """Notes on the data, on curves that are missing or not what their name says, and on those that fall below
+        95 % of full data again.
+        """
         found = list(self.notes)
         curves = self.curves
         if not self.finished:
             seeds = ", ".join(f"{name} {curve.seeds}" for name, curve in curves.items())
             found.append(f"the run was cut off: seeds so far: {seeds or 'none'}")
+        found += untuned_notes(self.points)
         for name, curve in curves.items():
             reached = np.flatnonzero(curve.accuracy >= 0.95 * self.full_data_accuracy)
             below = np.flatnonzero(curve.accuracy < 0.95 * self.full_data_accuracy)
@@ -137,8 +141,9 @@ def _bins(point: Point, *, audited: bool) -> Reliability | None:
 
 
 def _point(point: Point) -> dict[str, Any]:
-    """A point without its bins, which stand apart."""
-    told = {name: finite(value) for name, value in asdict(point).items() if name not in {"bins", "audit"}}
+    """A point without its bins, which stand apart; what concerns a tuning only where there should be one."""
+    apart = {"bins", "audit"} | ({"tuned_share", "untuned"} if point.tuned_share is None else set())
+    told = {name: finite(value) for name, value in asdict(point).items() if name not in apart}
     if point.audit is not None:
         told["audit"] = {name: value for name, value in asdict(point.audit).items() if name != "bins"}
     return told

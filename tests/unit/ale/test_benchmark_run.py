@@ -224,3 +224,46 @@ def test_the_transformer_student_follows_the_quick_one() -> None:
     assert at["margin+transformer", 10].accuracy == at["margin+hybrid", 10].accuracy
     assert at["margin+transformer", 100].accuracy > at["margin+hybrid", 100].accuracy
     assert at["margin+transformer", 100].fit_seconds > at["margin+hybrid", 100].fit_seconds
+    assert at["margin+transformer", 10].tuned_share == 0
+    assert (at["margin+transformer", 100].tuned_share or 0) > 0
+    assert at["margin+hybrid", 100].tuned_share is None
+    (note,) = report.all_notes
+    assert note == (
+        "margin+transformer is the hybrid student without a tuned encoder after 10 labels in 1 of 1 runs "
+        "(too few labels to tune on)"
+    )
+    told = {(point["method"], point["labels"]): point for point in report.as_json()["curves"]}
+    assert told["margin+transformer", 10]["untuned"] == "too_few_to_tune"
+    assert told["margin+transformer", 100]["tuned_share"] > 0
+    assert "tuned_share" not in told["margin+hybrid", 100]
+
+
+def test_a_tuning_without_time_ends_its_method_only() -> None:
+    """All else is shown; the row is the quick student's, and a note says why."""
+    pytest.importorskip("torch")
+    from tests.unit.ale.tiny_bert import TinyTuner
+
+    plan = Plan(("margin",), ("hybrid", "transformer"), (40,), seeds=2, batch=40)
+    report = run_benchmark(needle_data(), BagOfWords(), plan, None, quiet, tuner=TinyTuner(seconds=1e-6))
+    assert report.finished
+    accuracy = {name: curve.accuracy.tolist() for name, curve in report.curves.items()}
+    assert accuracy["margin+transformer"] == accuracy["margin+hybrid"] == accuracy["ale"]
+    assert report.all_notes[0] == (
+        "margin+transformer is the hybrid student without a tuned encoder after 40 labels in 2 of 2 runs "
+        "(--tune-seconds are too few to read the pool)"
+    )
+
+
+def test_a_tuning_that_lost_is_told_from_one_that_could_not_be() -> None:
+    """In how many runs and why, by number of labels; nobody is told that nothing can be tuned on no label."""
+
+    def point(seed: int, labels: int, share: float | None, why: str = "") -> Point:
+        return Point("tuned", seed, labels, 0.5, 0.5, 0.1, 1.0, tuned_share=share, untuned=why)
+
+    few = [point(seed, n, 0.0, "too_few_to_tune") for seed in (0, 1) for n in (0, 10)]
+    report = Report("set", 0.9, [*few, point(0, 50, 0.0, "lost"), point(1, 50, 0.7), point(0, 90, None)], {})
+    (note,) = report.all_notes
+    assert note == (
+        "tuned is the hybrid student without a tuned encoder after 10 labels in 2 of 2 runs (too few labels to "
+        "tune on), after 50 labels in 1 of 2 runs (tuning told held-out labels no better)"
+    )
