@@ -6,6 +6,7 @@ import io
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ale.benchmark.screen import show
 from ale.benchmark.summary import times_as_many
 from ale.errors import ConfigurationError
 from ale.students import DEFAULT_STUDENT
+from ale.teachers.recorded import RecordedTeacher, answers_by_text
 from ale.types import Embeddings
 from tests.unit.ale.tiny_texts import Texts, needles
 
@@ -142,6 +144,12 @@ def test_an_audit_takes_its_rows_from_the_pool() -> None:
     assert {one["audited"] for one in said["reliability"]} == {False, True}
     both = [report.reliability(40, audited=audited) for audited in (False, True)]
     assert all(bins is not None and len(bins.accuracy) == 10 for bins in both)
+    held, of = report.covered
+    assert of == 4
+    assert held == round(4 * said["summary"]["ale"]["audit_coverage"])
+    out = io.StringIO()
+    show(report, Console(file=out, width=200))
+    assert f"held the accuracy on the test split in {held} of 4 points of ale." in out.getvalue()
     assert report.reliability(39, audited=False) is None
     with pytest.raises(ConfigurationError, match="60 audit labels leave nothing to label: the pool has 60"):
         run_benchmark(data(), BagOfWords(), Plan(audit=60), None, quiet)
@@ -174,7 +182,63 @@ def test_a_peer_is_compared_in_labels() -> None:
 
 def test_the_size_of_the_test_split_is_told() -> None:
     """Of 100 rows at .9: three points."""
-    assert made_up(ale=[(10, 0.5)]).standard_error == pytest.approx(0.03)
+    assert made_up(ale=[(10, 0.5)]).standard_error == pytest.approx(0.03, abs=2e-4)
+
+
+def test_a_small_test_split_that_is_all_right_leaves_something_open() -> None:
+    """Twenty right answers of twenty are no proof of all."""
+    report = made_up(ale=[(10, 0.5)])
+    told = replace(report, full_data_accuracy=1.0, settings={**report.settings, "test": 20})
+    assert told.standard_error == pytest.approx(0.5 / 21)
+    out = io.StringIO()
+    show(told, Console(file=out, width=200))
+    assert "2 labels, 1 seed. The hybrid student of all labels gets 1.000 (standard error" in out.getvalue()
+    assert "after 10 labels (the nearest budget to 200 and 500)" in out.getvalue()
+
+
+@pytest.mark.parametrize("students", [("linear", "hybrid"), ("hybrid", "linear")])
+def test_the_yardstick_is_the_student_of_ale(students: tuple[str, ...]) -> None:
+    """Whatever else is compared, and in whatever order."""
+    few = Plan(("margin",), students, (5,), seeds=1)
+    report = run_benchmark(hard_data(), BagOfWords(), few, None, quiet)
+    alone = run_benchmark(hard_data(), BagOfWords(), Plan((), ("linear",), (5,), seeds=1), None, quiet)
+    assert report.full_data_accuracy == alone.full_data_accuracy
+    assert report.as_json()["yardstick"] == "hybrid"
+
+
+def hard_data() -> BenchmarkData:
+    """On which the students differ."""
+    rng = np.random.default_rng(1)
+
+    def split(name: str) -> Rows:
+        gold = rng.integers(0, 4, 80)
+        texts = [
+            " ".join(f"w{word}" for word in [rng.integers(0, 4) * 9 + label, *rng.integers(0, 40, 6)])
+            for label in gold
+        ]
+        return Rows(name, [f"{i} {text}" for i, text in enumerate(texts)], [f"l{label}" for label in gold])
+
+    return make_data("hard", split("pool.csv"), split("test.csv"))
+
+
+def test_what_nobody_reads_and_what_no_label_is_are_notes() -> None:
+    """Descriptions without a teacher that reads them; a recorded column of other labels; where it came from."""
+    given = data()
+    told = replace(given, labels=replace(given.labels, hints=("a film", "a meal")))
+    plan = Plan((), budgets=(5,), seeds=1)
+    report = run_benchmark(told, BagOfWords(), plan, None, quiet, source={"text_column": "body"})
+    assert report.notes == ["nobody reads the descriptions: there is no teacher"]
+    assert report.settings["text_column"] == "body"
+    texts = given.pool.texts
+    for wrong, notes in ((0, 0), (12, 0), (13, 1)):
+        words = ["7" if i < wrong else given.labels.labels[label] for i, label in enumerate(given.pool.gold)]
+        teacher = RecordedTeacher("gpt", answers_by_text(texts, words))
+        found = run_benchmark(told, BagOfWords(), plan, teacher, quiet).notes
+        assert "nobody reads the descriptions: a recorded teacher has answered already" in found
+        assert (
+            len([note for note in found if f"{wrong} of 60 answers of the teacher recorded-gpt" in note])
+            == notes
+        )
 
 
 @pytest.mark.parametrize("width", [100, 160])
