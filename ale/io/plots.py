@@ -36,8 +36,6 @@ def check_picture(path: Path) -> None:
         raise ConfigurationError(
             f"cannot draw {path}: pictures end in one of {', '.join(f'.{ending}' for ending in known)}"
         )
-    if path.is_dir():
-        raise ConfigurationError(f"cannot draw {path}: it is a folder")
 
 
 def draw_curves(
