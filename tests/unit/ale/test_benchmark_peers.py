@@ -124,10 +124,11 @@ def test_the_peer_runs_on_a_whole_curve() -> None:
 def test_the_peer_does_not_warn_into_the_progress_bar() -> None:
     """Of more labels than half of the texts, which is how active learning begins."""
     needs_small_text()
-    gold = [0, 1, 2] * 5
+    gold = np.arange(60) % 30
+    many = PeerInput(blobs(gold.tolist(), 30), gold, 30, np.arange(30), np.zeros(60, bool), [30], seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        (turn,) = PEERS[PEER](given(gold, [0, 1, 2], [3]))
+        (turn,) = PEERS[PEER](many)
     assert turn.fit_seconds > 0
 
 
