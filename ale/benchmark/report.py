@@ -78,7 +78,7 @@ class Report:
         """What the size of the test split alone leaves open in the full-data accuracy: half the width of Wilson's
         interval for one standard error, which is not 0 where all of a few texts are right.
         """
-        share, rows = self.full_data_accuracy, max(1, self.settings["test"])
+        share, rows = self.full_data_accuracy, max(1, int(self.settings["test"]))
         return math.sqrt(share * (1 - share) / rows + 1 / (4 * rows**2)) / (1 + 1 / rows)
 
     @property
@@ -111,7 +111,8 @@ class Report:
         return "" if str(labels) in meant else f" (the nearest budget to {' and '.join(meant)})"
 
     def _nearest(self, wanted: int) -> int:
-        return min(self.settings["budgets"], key=lambda n: (abs(n - wanted), n))
+        budgets: list[int] = self.settings["budgets"]
+        return min(budgets, key=lambda n: (abs(n - wanted), n))
 
     def reliability(self, labels: int, *, audited: bool) -> MeanBins | None:
         """How `ale` is calibrated after `labels` labels; None without points, or without an audit if `audited`."""
