@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `ale --help` is quick.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,9 @@ app = typer.Typer()
 app.add_typer(review)
 
 _DATA, _TEACHER, _COMPARED, _RESULT = "Data", "Teacher", "What is compared", "Result"
+
+_SPLITS = {"train", "test", "pool", "dev"}
+"""Names of files that say nothing of the data set that they are a part of."""
 
 _MODEL_VARIABLES = ("OPENAI_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 """What `openai` means, its key, and another server that speaks the same."""
@@ -142,24 +146,40 @@ def benchmark(
     The same engine as the live loop asks for labels of --pool batch by batch; --test only measures.
     Ctrl+C stops early: what is finished is shown and written.
     """
+    from importlib.metadata import version
+
     from ale.benchmark.data import Rows, make_data
     from ale.benchmark.run import Plan, run_benchmark
     from ale.benchmark.screen import Bars, show
     from ale.io.answers import AnswerFile
-    from ale.io.tables import read_descriptions, read_table
+    from ale.io.plots import check_picture
+    from ale.io.tables import fingerprint, read_descriptions, read_table
     from ale.text import text_hash
 
     plan = Plan(_names(strategies), _names(students), _numbers(budgets), seeds, batch, _names(peers), audit)
     for path in (json_file, plot, reliability):
         if path is not None and not path.parent.is_dir():
             raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
+    for picture in (plot, reliability):
+        if picture is not None:
+            check_picture(picture)
     table, other = read_table(pool), read_table(test)
     data = make_data(
-        pool.parent.name or pool.stem,
+        data_set(pool),
         Rows(table.name, table.column(text_column), table.column(label_column)),
         Rows(other.name, other.column(text_column), other.column(label_column)),
-        {} if descriptions is None else read_descriptions(descriptions),
+        None if descriptions is None else read_descriptions(descriptions),
     )
+    files = {"pool": pool, "test": test, "descriptions": descriptions}
+    source = {
+        "ale_version": version("ale-label-studio"),
+        "files": {name: fingerprint(path) for name, path in files.items() if path is not None},
+        "text_column": text_column,
+        "label_column": label_column,
+        "teacher_option": teacher,
+        "descriptions": dict(zip(data.labels.labels, data.labels.hints, strict=True)),
+        "tune_seconds": tune_seconds,
+    }
     cache = cache or cache_folder()
     encoder = cached_encoder(cache)
     asked: Teacher | None
@@ -173,13 +193,20 @@ def benchmark(
     keep = None if json_file is None else partial(_write_json, path=json_file)
     tuner = _tuner(plan, tune_seconds)
     with Bars() as bars:
-        report = run_benchmark(data, encoder, plan, asked, bars.heard, store, keep, tuner)
+        report = run_benchmark(data, encoder, plan, asked, bars.heard, store, keep, tuner, source)
     show(report)
     if json_file is not None:
         _write_json(report, json_file)
     _draw(report, plot, reliability)
     if not report.finished:
         raise typer.Exit(130)  # as a shell says of a program that Ctrl+C ended
+
+
+def data_set(pool: Path) -> str:
+    """Its folder's name where the file is only named after its part (`agnews/train.csv`), else the file's."""
+    name = pool.name.removesuffix(".gz")
+    name = name.removesuffix(Path(name).suffix)
+    return pool.parent.resolve().name or name if name.lower() in _SPLITS else name
 
 
 def _names(given: str) -> tuple[str, ...]:
@@ -279,34 +306,52 @@ def _write_json(report: Report, path: Path) -> None:
 
 
 def _draw(report: Report, plot: Path | None, reliability: Path | None) -> None:
-    if plot is None and reliability is None:
-        return
-    from ale.benchmark.curves import WITHOUT
-    from ale.io.plots import Line, draw_curves, draw_reliability
+    """Both pictures, if one fails the other still."""
+    wanted: list[tuple[Path | None, Callable[[Report, Path], None]]] = [
+        (plot, _draw_curves),
+        (reliability, _draw_reliability),
+    ]
+    failed: list[ConfigurationError] = []
+    for path, draw in wanted:
+        if path is not None:
+            try:
+                draw(report, path)
+            except ConfigurationError as error:
+                failed.append(error)
+    if failed:
+        raise ConfigurationError("; ".join(map(str, failed)))
 
-    if plot is not None:
-        plain = [name for name in report.curves if not name.endswith(WITHOUT)]
-        lines = {
-            name: Line(
-                curve.labels.tolist(),
-                curve.accuracy.tolist(),
-                curve.spread.tolist(),
-                colour=plain.index(name.removesuffix(WITHOUT)),
-                dashed=name.endswith(WITHOUT),
-            )
-            for name, curve in report.curves.items()
+
+def _draw_curves(report: Report, path: Path) -> None:
+    from ale.benchmark.curves import WITHOUT
+    from ale.io.plots import Line, draw_curves
+
+    plain = [name for name in report.curves if not name.endswith(WITHOUT)]
+    lines = {
+        name: Line(
+            curve.labels.tolist(),
+            curve.accuracy.tolist(),
+            curve.spread.tolist(),
+            colour=plain.index(name.removesuffix(WITHOUT)),
+            dashed=name.endswith(WITHOUT),
+        )
+        for name, curve in report.curves.items()
+    }
+    full = report.full_data_accuracy
+    draw_curves(path, report.dataset, lines, {"full data": full, "95 % of it": 0.95 * full})
+
+
+def _draw_reliability(report: Report, path: Path) -> None:
+    from ale.io.plots import Line, draw_reliability
+
+    panels = {}
+    for labels in report.judged:
+        audit = f"{report.settings['audit']} audit labels"
+        both = {"no audit": report.reliability(labels, audited=False)}
+        both[audit] = report.reliability(labels, audited=True)
+        panels[f"{labels} labels{report.stands_for(labels)}"] = {
+            name: Line(bins.confidence, bins.accuracy, bins.spread)
+            for name, bins in both.items()
+            if bins is not None
         }
-        full = report.full_data_accuracy
-        draw_curves(plot, report.dataset, lines, {"full data": full, "95 % of it": 0.95 * full})
-    if reliability is not None:
-        panels = {}
-        for labels in report.judged:
-            audit = f"{report.settings['audit']} audit labels"
-            both = {"no audit": report.reliability(labels, audited=False)}
-            both[audit] = report.reliability(labels, audited=True)
-            panels[f"{labels} labels"] = {
-                name: Line(bins.confidence, bins.accuracy, bins.spread)
-                for name, bins in both.items()
-                if bins is not None
-            }
-        draw_reliability(reliability, f"{report.dataset}: calibration of ale", panels)
+    draw_reliability(path, f"{report.dataset}: calibration of ale", panels)

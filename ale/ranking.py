@@ -115,4 +115,6 @@ def _between(ranking: Ranking, scores: Scores) -> None:
         at, [-1, *candidates, len(rest)], [QUEUE_BELOW, *scores[rest[candidates]], 1.0]
     )
     hairs = _HAIR * np.arange(len(rest))
-    scores[rest] = np.minimum(np.maximum.accumulate(scores[rest] - hairs) + hairs, 1.0)
+    # Room for the hairs below 1, where a student that is wholly sure of many texts would leave none.
+    below = np.minimum(scores[rest] - hairs, 1.0 - _HAIR * len(rest))
+    scores[rest] = np.maximum.accumulate(below) + hairs

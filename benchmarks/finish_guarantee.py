@@ -5,8 +5,8 @@ rest, gold labels answer, and the beliefs after some numbers of labels are kept.
 reserve in random order, read by the hardest user there is, who tries again after every 25 audit labels and takes
 the first success. A promise is broken when more of the rows that this user labels automatically are wrong than
 was promised. Coverage is what a try at that many audit labels would label automatically, as a share of the
-whole pool, a refusal as 0. The model rests while the audit goes on, or (`moving`) changes at every look; confidences are the selector's, or
-(`own`) the student's.
+whole pool, a refusal as 0. The model rests while the audit goes on, or (`moving`) changes at every look, which costs
+coverage; confidences are the selector's, or (`own`) the student's.
 """
 
 from __future__ import annotations

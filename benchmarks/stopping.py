@@ -61,7 +61,9 @@ def run(data: Set, upto: int, strategy: Strategy, student: type[Student], seed: 
         if stopped is not None and len(labelled) == stopped + LATER:
             return Run(stopped, then, now - then)
         audited = audits[: len(labelled) // AUDIT_EVERY]
-        if stopped is None and len(labelled) <= upto and judge(past, audited, data.gold[audited]).stop:
+        if stopped is not None or len(labelled) > upto:
+            continue
+        if judge(past, audited, data.gold[audited], labelled=labelled).stop:
             stopped, then = len(labelled), now
     return Run(None, float("nan"), float("nan"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ale.audit.intervals import Accuracy
 from ale.audit.measured import Audit
 from ale.chance import Rate
 from ale.trust import words
@@ -17,7 +18,9 @@ Json = dict[str, Any]
 def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
     """How many of the reserve's tasks were labelled blind, and how often student and teachers were right there.
 
-    `waiting` labels wait until the tasks before them have been shown. Who was asked nothing is left out.
+    `waiting` labels wait until the tasks before them have been shown. Who was asked nothing is left out. A rate's
+    interval leaves skipped tasks out, of which nobody knows the truth; `at_least` is the student's lower bound
+    with them as errors.
     """
     teachers = {voice.teacher.name: _right(voice, dataset) for voice in found.voices}
     return {
@@ -26,6 +29,7 @@ def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
         "waiting": len(dataset.audit.rows) - audit.n,
         "reserve": dataset.audit.size,
         "student": rate_row(audit.student) if audit.student.of else None,
+        "at_least": number(Accuracy(audit.student, audit.skipped).at_least()) if audit.student.of else None,
         "ece": number(audit.ece),
         "teachers": {name: rate_row(rate) for name, rate in teachers.items() if rate.of},
     }

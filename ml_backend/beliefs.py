@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ale.errors import CheckpointError
 from ale.io.checkpoints import list_versions, load_checkpoint
 from ale.types import LabelSpace
+from ml_backend.unaided import unaided_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,17 @@ class Belief:
 
 @dataclass(frozen=True, slots=True)
 class PublishedBeliefs:
-    """All beliefs of one version. `hashes` is sorted; row i of `probs` and `scores` is about `hashes[i]`."""
+    """All beliefs of one version. `hashes` is sorted; row i of all others is about `hashes[i]`.
+
+    `unaided` is `probs` without what audit labels did to the temperature: only this may choose what is asked next.
+    """
 
     version: str
     labels: tuple[str, ...]
     hashes: NDArray[np.bytes_]
     probs: NDArray[np.float32]
     scores: NDArray[np.float32]
+    unaided: NDArray[np.float32]
 
     @property
     def labels_fingerprint(self) -> str:
@@ -146,11 +151,13 @@ class BeliefsReader:
 
 def _published(version: str, arrays: dict[str, NDArray[np.generic]], labels: list[str]) -> PublishedBeliefs:
     if not {HASHES, PROBS, SCORES} <= arrays.keys():
-        empty = np.zeros(0, "S16"), np.zeros((0, len(labels)), np.float32), np.zeros(0, np.float32)
-        return PublishedBeliefs(version, tuple(labels), *empty)
+        nothing = np.zeros((0, len(labels)), np.float32)
+        empty = np.zeros(0, "S16"), nothing, np.zeros(0, np.float32)
+        return PublishedBeliefs(version, tuple(labels), *empty, nothing)
     hashes = np.ascontiguousarray(arrays[HASHES], dtype=np.uint8)
     probs = np.asarray(arrays[PROBS], dtype=np.float32)
     scores = np.asarray(arrays[SCORES], dtype=np.float32)
     if hashes.shape != (len(scores), 16) or probs.shape != (len(scores), len(labels)):
         raise ValueError(f"belief arrays of shapes {hashes.shape}, {probs.shape}, {scores.shape} do not fit")
-    return PublishedBeliefs(version, tuple(labels), hashes.view("S16").ravel(), probs, scores)
+    names = hashes.view("S16").ravel()
+    return PublishedBeliefs(version, tuple(labels), names, probs, scores, unaided_of(arrays, names, probs))

@@ -14,7 +14,10 @@ from ml_backend.finishing import AUTO, NONE, percent
 HOLDS = (
     "The bound counts errors in a random draw without replacement (hypergeometric). It holds over a path of "
     "thresholds that is fixed before its test (learn then test), and over all looks at this promise together "
-    "(declared looks, alpha spending): how often one tried does not weaken it."
+    "(declared looks, alpha spending): how often one tried does not weaken it. Trying costs all the same: each try "
+    "with a changed model spends part of the risk, so later ones may meet fewer errors and accept less. It holds "
+    "for each promise (largest error and confidence) by itself: over k promises with the same risk the confidence "
+    "that none is broken is 1 - k * risk (union bound)."
 )
 
 ASSUMES = (
@@ -57,6 +60,30 @@ def promise(found: Finish) -> str:
     )
 
 
+def tried(before: Sequence[Look]) -> str:
+    """What was tried at this promise, and what that costs: told before a try."""
+    counts = ", ".join(f"{n:,}" for n in sorted({look.audited for look in before}))
+    return (
+        f"Looks at this promise so far: {len(before):,} (at {counts} audit labels). They do not weaken it, but each "
+        "try with a changed model spends part of the risk, and makes the later ones harder."
+    )
+
+
+def joint_confidence(promises: Sequence[tuple[float, float, int]]) -> float | None:
+    """How sure it is that none of these promises is broken: 1 less their risks (union bound); None without any."""
+    if not promises:
+        return None
+    return max(0.0, round(1.0 - sum(1.0 - sure for _, sure, _ in promises), 9))
+
+
+def taken_together(confidence: float) -> str:
+    """What holds for whoever tries several promises until one succeeds."""
+    return (
+        "Each promise that was tried in this project has a risk of its own: that none of them is broken, also when "
+        f"only the successful one is kept, has a confidence of {percent(confidence)} (union bound)."
+    )
+
+
 def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
     """The page, as Markdown. `counts` are the finished data set's rows by provenance."""
     judged = Rate(found.wrong, found.audited)
@@ -64,7 +91,8 @@ def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
     tasks = sum(counts.values())
     by_people = tasks - counts[AUTO] - counts[NONE]
     looks = ", ".join(str(n) for n in sorted({look.audited for look in made.looks}))
-    tried = "; ".join(f"{percent(error)} at {percent(sure)} ({n})" for error, sure, n in made.promises)
+    promises = "; ".join(f"{percent(error)} at {percent(sure)} ({n})" for error, sure, n in made.promises)
+    together = joint_confidence(made.promises)
     facts = {
         "project": f"{made.project}, {made.title}" if made.title else str(made.project),
         "labelled automatically": f"{counts[AUTO]:,} of {tasks:,} tasks ({counts[AUTO] / tasks:.1%})",
@@ -76,7 +104,8 @@ def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
         "evidence": f"{judged.of:,} audit tasks stand at or above the threshold, {judged.hits:,} with a wrong "
         f"suggestion ({judged.share:.2%}; for a single look at most {upper:.2%}, Clopper-Pearson, 95 %)",
         "looks at this promise": f"{len({look.audited for look in made.looks})}, at {looks} audit labels",
-        "promises tried in this project": f"{tried} (largest error at confidence, looks); each has a risk of its own",
+        "promises tried in this project": f"{promises} (largest error at confidence, looks)"
+        + ("" if len(made.promises) < 2 or together is None else f". {taken_together(together)}"),
         "version": made.version,
         "recipe": ", ".join(f"{name} {value}" for name, value in sorted(made.recipe.items())),
         "snapshot of people's labels": made.snapshot,

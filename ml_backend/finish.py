@@ -25,7 +25,7 @@ from ale.io.checkpoints import load_checkpoint
 from ale.io.snapshots import write_snapshot
 from ale.types import LabelSpace, Probs
 from ml_backend.building import snapshot_rows
-from ml_backend.certificate import Made, certificate, promise
+from ml_backend.certificate import Made, certificate, joint_confidence, promise, taken_together, tried
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.export import write_files
 from ml_backend.finish_files import WRITERS
@@ -78,17 +78,26 @@ def run_finish(console: Console, settings: Settings, wish: Wish) -> int:
         learning = build_learning(settings)
         read = _read(db, settings, learning, wish.project)
         key, of = read.project.key, (round(wish.max_error, 9), round(wish.confidence, 9))
-        found = read.asked.look(looks.made(db, key, *of), max_error=of[0], confidence=of[1])
+        before = looks.made(db, key, *of)
+        if before and not wish.as_json:
+            console.print(tried(before), highlight=False, markup=False, soft_wrap=True)
+        found = read.asked.look(before, max_error=of[0], confidence=of[1])
         WRITERS[wish.kind]([])  # a format that can not be written costs no look
         if found.look is not None:
             looks.keep(db, key, *of, found.look, read.version)
-        told = _outcome(read, found)
+        together = joint_confidence(looks.promises(db, key))
+        told = _outcome(read, found) | {
+            "looks_before": sorted({look.audited for look in before}),
+            "joint_confidence": together,
+        }
         if found.refused:
-            text = refusal(found, len(read.asked.front), read.dataset.audit.size)
+            text = refusal(found, len(read.asked.front), read.dataset.audit.size, read.asked.fitted)
         else:
             counts, told["snapshot"] = _write(db, settings, read, found, wish)
             told |= {"tasks": counts, "out": str(wish.out)}
             text = f"{promise(found)} {counts[NONE]:,} tasks have no label yet. The certificate is in {wish.out}."
+            if together is not None and together < found.confidence:
+                text += f" {taken_together(together)}"
     finally:
         db.dispose()
     if wish.as_json:
@@ -166,7 +175,9 @@ def _outcome(read: _Read, found: Finish) -> Json:
         "skipped": read.dataset.audit.skipped,
         "accepted": {"audited": found.audited, "wrong": found.wrong},
         "threshold": None if found.refused else found.threshold,
+        "fitted": min(read.asked.fitted, len(read.asked.front)),
         "needed": found.needed,
+        "needed_by_luck": found.needed_by_luck,
         "needed_at_best": found.needed_at_best,
         "next_look": found.next_look,
         "version": read.version,
@@ -202,6 +213,7 @@ def _write(
         "certificate.md": certificate(found, counts, made).encode(),
     }
     manifest = _outcome(read, found) | {
+        "joint_confidence": joint_confidence(made.promises),
         "format": wish.kind,
         "promise": promise(found),
         "labels": list(read.space.labels),

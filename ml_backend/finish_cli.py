@@ -30,7 +30,12 @@ def finish(
     format: Annotated[Format, typer.Option(help="Of the finished data set.")] = Format.JSONL,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """Label what can be labelled automatically with a promise, and certify it; exit code 1 when it can not."""
+    """Label what can be labelled automatically with a promise, and certify it; exit code 1 when it can not.
+
+    Trying costs: each try with a changed model spends part of the risk and makes the later ones harder, though the
+    promise stays valid however often it is tried. Other values of --max-error or --confidence are another promise
+    with a risk of its own: of k promises with the same risk none is broken with a confidence of 1 - k * risk.
+    """
     from rich.console import Console
 
     from ml_backend.finish import Wish, run_finish

@@ -37,8 +37,8 @@ class Question:
     """All that a look judges. `said` and `confidence` have a number per row of the data set.
 
     `front` are audited rows in the audit's order and `wrong` tells of each whether `said` is wrong there; `taken`
-    are rows that people have answered otherwise. The first `fitted` audits made the confidences. `model` changes
-    when anything of this does.
+    are rows that people have answered otherwise. The first `fitted` audits make the confidences, those that are
+    there yet. `model` changes when anything of this does.
     """
 
     said: NDArray[np.int64]
@@ -91,7 +91,7 @@ def question(
     truth = np.full(len(dataset.tasks), -1, np.int64)
     truth[audit.rows] = audit.targets
     wrong = (said[audit.front] != truth[audit.front]) | (truth[audit.front] < 0)
-    fitted = 0 if teacher is None else min(FITTED, declared(len(audit.front)))
+    fitted = 0 if teacher is None else FITTED
     confidence = np.nan_to_num(unaided.probs).max(axis=1, initial=0.0).astype(np.float64)
     if teacher is not None:
         probs = np.where(np.isnan(unaided.probs), np.float32(1 / unaided.probs.shape[1]), unaided.probs)
@@ -151,26 +151,46 @@ def _row(task: Task, texts: dict[str, str], known: Row) -> Row:
     )
 
 
-def refusal(found: Finish, audited: int, reserve: int) -> str:
+def refusal(found: Finish, audited: int, reserve: int, fitted: int = 0) -> str:
     """Why nothing may be labelled automatically, in one line: how many audits there are, and how many it takes.
 
-    `reserve` is how many there can be.
+    `reserve` is how many there can be; the first `fitted` of them make the confidences.
     """
-    said = f"Refused: {audited:,} audit labels (skipped ones count as wrong)"
+    counted = f"{audited:,} audit labels (skipped ones count as wrong)"
     later = f"the next look is at {found.next_look:,}"
+    if found.look is None and declared(audited) <= fitted:
+        why = (
+            f"the first {fitted:,} only teach which suggestions are surest"
+            if fitted
+            else "too few for a look"
+        )
+        verb = "prove nothing yet, as" if fitted else "are"
+        return f"Refused: {counted} {verb} {why}; {later}{_out_of_reach(found.next_look, reserve)}."
     if found.look is None:
-        why = "looked at already" if declared(audited) else "too few for a look"
-        return f"{said} are {why}; {later}."
-    if found.needed is not None:
-        more = f"{found.needed - audited:,} more are needed if errors go on as observed"
-    else:
-        more = "with errors as observed no number of them will do"
-    if found.needed_at_best is not None:
-        more += f", {found.needed_at_best - audited:,} more at best"
-    if max(found.next_look, found.needed_at_best or 0) > reserve:
-        more += f", but the audit's reserve has {reserve:,} tasks in all"
+        return f"Refused: {counted} are looked at already; {later}."
+    more = _more(found, audited) + _out_of_reach(max(found.next_look, found.needed_at_best or 0), reserve)
     promise = f"at most {percent(found.max_error)} wrong labels with {percent(found.confidence)} confidence"
-    return f"{said} do not prove {promise}: {more}; {later}."
+    return f"Refused: {counted} do not prove {promise}: {more}; {later}."
+
+
+def _more(found: Finish, audited: int) -> str:
+    """How many labels more; that none will do is said only where bad luck can not be why there are so many errors."""
+    at_best = "" if found.needed_at_best is None else f", {found.needed_at_best - audited:,} more at best"
+    met = f"{found.wrong:,} wrong of {found.audited:,}"
+    if found.needed is not None:
+        return f"{found.needed - audited:,} more are needed if errors go on as observed{at_best}"
+    if not found.audited:
+        return "none of them lies among the surest suggestions"
+    if found.needed_by_luck is not None:
+        return (
+            f"errors as observed ({met}) are too many for any number of them, but may be bad luck: "
+            f"then {found.needed_by_luck - audited:,} more are needed{at_best}"
+        )
+    return f"with errors as observed ({met}) no number of them will do before the model is better"
+
+
+def _out_of_reach(wanted: int, reserve: int) -> str:
+    return f", but the audit's reserve has {reserve:,} tasks in all" if wanted > reserve else ""
 
 
 def percent(share: float) -> str:

@@ -52,9 +52,9 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
 from ml_backend.trusting import trust_in
+from ml_backend.tuning.counted import student_counts
 from ml_backend.tuning.due import Need, need
 from ml_backend.tuning.kept import Kept, newest
-from ml_backend.tuning.seen import student_counts
 from ml_backend.tuning.switch import tunes
 
 logger = logging.getLogger(__name__)
@@ -242,7 +242,9 @@ class LearnRun:
             self.counts["audit"] = audit_counts(learned.audit, self._opinion, dataset)
         if learned.student is not None:
             self.counts["student"] = student_counts(learned.student, self._kept)
-            self.counts["stop"] = stop_counts(self.db, self.project.key, self.space, dataset, learned.probs)
+            self.counts["stop"] = stop_counts(
+                self.db, self.project.key, self.space, self.learning.recipe, dataset, learned.probs
+            )
         self.counts["trust"] = trust_in(
             self._opinion,
             learned.held_out,

@@ -2,9 +2,10 @@
 
 What a prediction's `score` means: *how little this task needs a human*. Label Studio's uncertainty sampling
 serves the lowest first. The batch that the strategy chose stands in [0, 0.05), in the strategy's order; all
-other tasks stand in [0.05, 1], at 0.05 + 0.95 * the calibrated confidence (`ale.ranking.task_scores` makes
-the number, nothing here changes it). The calibrated confidence itself, in [0, 1], is the `score` of the
-result item, so that a reader of one prediction never sees the place in the queue as a probability.
+other tasks stand in [0.05, 1], at 0.05 + 0.95 * the confidence with the temperature of held-out answers, which
+audit labels have no say in (`ale.ranking.task_scores` makes the number, nothing here changes it). The confidence
+with the audit's temperature, in [0, 1], is the `score` of the result item, so that a reader of one prediction
+never sees the place in the queue as a probability.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """Which texts a paid teacher is asked about, and in which order: where its answer changes something.
 
-Texts that people may still be shown come first, those with the lowest published score at the front. A student
-that is sure is not second-guessed. Of what people have labelled only gold texts are asked, and only so many as
-the trust in the teacher rests on; they are mixed in, so that it is known early.
+Texts that people may still be shown come first, those that are believed least at the front. A student that is
+sure is not second-guessed. Of what people have labelled only gold texts are asked, and only so many as the trust in
+the teacher rests on; they are mixed in, so that it is known early.
+
+Whether a text is in the audit's reserve has no say in it, and neither has any audit label. The order in which
+people are served has: its front holds the next audits. A teacher that had read all of these, but a part of the
+other texts only, would make the audit promise more than the pool keeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ale.teachers.fuse import ask_next
 from ale.types import Probs
@@ -27,27 +29,17 @@ GOLD_TEXTS = 200
 GOLD_EVERY = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Standing:
-    """What is published about texts: the lowest score is shown first; `probs` is None without a student."""
-
-    scores: NDArray[np.float64]
-    probs: Probs | None
-
-
-def standing(hashes: Sequence[str], beliefs: PublishedBeliefs | None, *, student: bool) -> Standing:
-    """Scores (1 where nothing is published) and, when a `student` stands behind them, probabilities by text."""
-    scores = np.ones(len(hashes))
+def believed(hashes: Sequence[str], beliefs: PublishedBeliefs | None) -> Probs | None:
+    """What the version in force believes of these texts without the audit, NaN = nothing; None without a version."""
     if beliefs is None or not hashes:
-        return Standing(scores, None)
+        return None
     probs = np.full((len(hashes), len(beliefs.labels)), np.nan, np.float32)
     wanted = np.frombuffer(bytes.fromhex("".join(hashes)), dtype="S16")
     if len(beliefs.hashes):
         at = np.minimum(np.searchsorted(beliefs.hashes, wanted), len(beliefs.hashes) - 1)
         found = beliefs.hashes[at] == wanted
-        scores[found] = np.nan_to_num(beliefs.scores[at[found]], nan=1.0)
-        probs[found] = beliefs.probs[at[found]]
-    return Standing(scores, probs if student else None)
+        probs[found] = beliefs.unaided[at[found]]
+    return probs
 
 
 def worth_asking(
@@ -93,14 +85,15 @@ def contested(hashes: Sequence[str], voices: Sequence[Probs]) -> list[str]:
 
 
 def _open(hashes: list[str], beliefs: PublishedBeliefs | None, *, student: bool) -> list[str]:
-    """Without the sure ones, in the published order; what has none is in the order of hashes: at random, so
-    that a budget that ends early has bought answers from all over the pool.
+    """Without the sure ones, the least believed first; what nothing is known of comes last, in the order of hashes:
+    at random, so that a budget that ends early has bought answers from all over the pool.
     """
-    found = standing(hashes, beliefs, student=student)
-    sure = np.zeros(len(hashes), bool)
-    if found.probs is not None and len(hashes):
-        sure = np.nan_to_num(found.probs).max(axis=1) >= SURE
-    return [hashes[i] for i in np.argsort(found.scores, kind="stable") if not sure[i]]
+    probs = believed(hashes, beliefs)
+    if probs is None:
+        return hashes
+    confidence = np.nan_to_num(probs.max(axis=1), nan=np.inf)
+    sure = np.isfinite(confidence) & (confidence >= SURE) if student else np.zeros(len(hashes), bool)
+    return [hashes[i] for i in np.argsort(confidence, kind="stable") if not sure[i]]
 
 
 def _mixed(open_texts: list[str], pending: list[str]) -> list[str]:

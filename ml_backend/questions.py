@@ -15,7 +15,7 @@ from ml_backend.agreement import not_agreed
 from ml_backend.beliefs import BeliefsReader, PublishedBeliefs
 from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion, Voice
-from ml_backend.picking import contested, standing, worth_asking
+from ml_backend.picking import believed, contested, worth_asking
 from ml_backend.settings import Settings
 from ml_backend.shots import audit_texts, gold_texts
 from ml_backend.store import batches, versions
@@ -96,7 +96,7 @@ def _contested(
     rows = np.flatnonzero(asked)
     hashes = [dataset.hashes[i] for i in rows]
     voices: list[Probs] = [voice.probs[rows] for voice in cheaper]
-    learnt = standing(hashes, student, student=True).probs
+    learnt = believed(hashes, student)
     if learnt is not None and learnt.shape == voices[0].shape:
         voices.append(learnt)
     return contested(hashes, voices)

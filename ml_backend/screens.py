@@ -105,6 +105,8 @@ def audit_line(audit: Json) -> str:
     said += [f"{audit['waiting']} wait for those before them"] if audit["waiting"] else []
     rates = {"student": audit["student"], **audit["teachers"]}
     said += [f"{name} {share_of(rate)}" for name, rate in rates.items() if rate]
+    if audit["skipped"] and audit.get("at_least") is not None:  # runs of an earlier ALE have none
+        said.append(f"student at least {audit['at_least']:.0%} with the skipped ones as errors")
     if audit["student"] and audit["labels"] >= CALIBRATION_FROM:
         said.append(f"calibration error {audit['ece']:.2f}")
     return ", ".join(said)
@@ -123,7 +125,7 @@ def people_line(people: Json) -> str:
 def stop_line(audit: Json | None, stop: Json | None) -> str:
     """How good the student is, what more labels would bring, and whether to stop; empty before there is a student.
 
-    E.g. `Accuracy 87% (83-90%, 212 audits). The next 100 labels: +0.4 points (0.1 to 0.9). Stop: not yet, because ...`
+    E.g. `Accuracy 87% (83-90%, 212 audits). The next 100 labels: +0.4 points (+0.1 to +0.9). Stop: not yet, because ...`
     """
     if not stop:
         return ""
@@ -131,11 +133,14 @@ def stop_line(audit: Json | None, stop: Json | None) -> str:
     rate = audit["student"] if audit else None
     if rate:
         share, high = rate["hits"] / rate["of"], rate["high"]
-        said.append(f"Accuracy {share:.0%} ({100 * rate['low']:.0f}-{high:.0%}, {rate['of']} audits).")
+        skipped = f", {audit['skipped']} skipped ones left out" if audit and audit.get("skipped") else ""
+        said.append(
+            f"Accuracy {share:.0%} ({100 * rate['low']:.0f}-{high:.0%}, {rate['of']} audits{skipped})."
+        )
     if gain := stop["gain"]:
         low, high = 100 * gain["low"], 100 * gain["high"]
         said.append(
-            f"The next {gain['labels']} labels: +{100 * gain['expected']:.1f} points ({low:.1f} to {high:.1f})."
+            f"The next {gain['labels']} labels: {100 * gain['expected']:+.1f} points ({low:+.1f} to {high:+.1f})."
         )
     said.append(f"Stop: {'yes' if stop['stop'] else 'not yet'}, because {stop['reason']}.")
     return " ".join(said)

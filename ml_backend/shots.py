@@ -47,18 +47,29 @@ def is_gold(project: str, text_hash: str) -> bool:
 def labelled_texts(dataset: Dataset, left_out: Collection[int] = ()) -> list[Human]:
     """Every labelled text once, the newest annotation first; texts with several labels are left out.
 
-    `left_out` are task ids that do not count.
+    So is one that a task of the audit's reserve has as well: no prompt, patch or fine-tuning sees a text that
+    measures. `left_out` are task ids that do not count.
     """
+    reserved = _reserve_texts(dataset)
     labels: dict[str, set[int]] = {}
     newest: dict[str, int] = {}
     for row, target, human in zip(dataset.labelled, dataset.targets, dataset.humans, strict=True):
         if human.task_id in left_out:
             continue
         name = dataset.tasks[int(row)].text_hash or ""
+        if name in reserved:
+            continue
         labels.setdefault(name, set()).add(int(target))
         newest[name] = max(newest.get(name, 0), human.annotation_id)
     order = sorted(labels, key=lambda name: -newest[name])
     return [Human(name, *labels[name]) for name in order if len(labels[name]) == 1]
+
+
+def _reserve_texts(dataset: Dataset) -> set[str]:
+    """Hashes of all texts in the audit's reserve, whether they wait or were answered."""
+    audit = dataset.audit
+    rows = np.concatenate([audit.rows, audit.front, audit.order])
+    return {dataset.tasks[int(row)].text_hash or "" for row in rows}
 
 
 def gold_texts(project: str, dataset: Dataset) -> list[str]:
@@ -67,7 +78,7 @@ def gold_texts(project: str, dataset: Dataset) -> list[str]:
 
 
 def audit_texts(dataset: Dataset) -> list[str]:
-    """Hashes of the reserve's texts that people have labelled or skipped: no prompt shows one."""
+    """Hashes of the reserve's texts that people have labelled or skipped."""
     rows = {*dataset.audit.rows.tolist(), *dataset.audit.front.tolist()}
     return list(dict.fromkeys(dataset.tasks[row].text_hash or "" for row in sorted(rows)))
 

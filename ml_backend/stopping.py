@@ -6,6 +6,8 @@ a random sample of the pool, which no student learns from as far as the reserve 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,14 +27,32 @@ SAMPLE = 2_000
 """Tasks that the models are compared on: kappa to half a point, and 20 kB for each model that is kept."""
 
 
-def stop_counts(db: Database, project: str, space: LabelSpace, dataset: Dataset, probs: Probs) -> Json:
+_MADE_OF = ("student", "encoder", "teacher")
+"""Of a recipe, what makes models unlike. A tuning is a part of learning, and comes too often to begin anew."""
+
+
+def kind_of(space: LabelSpace, recipe: Mapping[str, str]) -> str:
+    """Equal for models that may be compared: the same labels, answered by the same kind of student."""
+    parts = [space.labels_fingerprint, *(recipe.get(name, "") for name in _MADE_OF)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def stop_counts(
+    db: Database,
+    project: str,
+    space: LabelSpace,
+    recipe: Mapping[str, str],
+    dataset: Dataset,
+    probs: Probs,
+) -> Json:
     """The verdict on a student that believes `probs` of the tasks, which is remembered for the next verdict."""
     ids = np.array([task.task_id for task in dataset.tasks], np.int64)
     rows = np.argsort(place(project, ids.tolist()), kind="stable")[:SAMPLE]
     said = dict(zip(ids[rows].tolist(), words(probs[rows]).tolist(), strict=True))
     labels = len(dataset.labelled)
-    past = pasts.before(db, project, space.labels_fingerprint, labels)
-    pasts.keep(db, project, space.labels_fingerprint, labels, said)
+    kind = kind_of(space, recipe)
+    past = pasts.before(db, project, kind, labels)
+    pasts.keep(db, project, kind, labels, said)
     return _row(_judge([*past, (labels, said)], dataset, ids))
 
 
@@ -50,7 +70,8 @@ def _judge(models: list[tuple[int, dict[int, int]]], dataset: Dataset, ids: np.n
         if task in at
     ]
     audited, truth = np.array(judged, np.int64).reshape(-1, 2).T
-    return judge(past, audited, truth)
+    told = [at[task] for task in ids[dataset.labelled].tolist() if task in at]
+    return judge(past, audited, truth, labelled=np.array(told, np.int64))
 
 
 def _row(verdict: Verdict) -> Json:

@@ -61,5 +61,21 @@ def read_unaided(arrays: Mapping[str, NDArray[Any]], dataset: Dataset, labels: i
     return Unaided(probs, learnt)
 
 
+def unaided_of(
+    arrays: Mapping[str, NDArray[Any]], hashes: NDArray[np.bytes_], probs: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What the version believes of the texts of those hashes; `probs` where it was made without these arrays."""
+    if not {HASHES, PROBS, LEARNT} <= arrays.keys() or not len(arrays[HASHES]):
+        return probs
+    # Of equal texts one that was not learnt from: such a row is out of fold, and less sure than the others.
+    first = np.argsort(arrays[LEARNT], kind="stable")
+    names, at = np.unique(
+        np.ascontiguousarray(arrays[HASHES][first], np.uint8).view("S16").ravel(), return_index=True
+    )
+    place = np.minimum(np.searchsorted(names, hashes), len(names) - 1)
+    found = (names[place] == hashes)[:, None]
+    return np.where(found, np.asarray(arrays[PROBS], np.float32)[first[at[place]]], probs)
+
+
 def _digests(hashes: list[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, 16)

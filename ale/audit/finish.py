@@ -1,7 +1,8 @@
 """How much of a pool may be labelled automatically, with a promise about the errors that the audit can keep.
 
 The promise: of the rows in `Finish.rows`, at most `max_error` carry a wrong label, with the stated confidence over
-the random draw of the audit, however often one tries.
+the random draw of the audit, however often one tries. Tries at a changed model spend part of the risk, so a promise
+that was tried often is as valid as ever, but harder to prove.
 
 Why it holds. Draw and model: the audited rows are the beginning of a random permutation that no choice of
 labels, no training and no calibration has seen. So for a given model the audited rows of a set are a random draw
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 
 from ale.audit.path import make_path
 from ale.audit.spending import boundary, declared, following, spent
+from ale.chance import Rate
 from ale.errors import ConfigurationError
 from ale.types import Indices
 
@@ -50,7 +52,8 @@ class Finish:
     inside the accepted set; on a refusal, inside the set that came closest. `look` is to be kept for the next
     time (None: nothing was looked at). `next_look` is the number of audit labels at which trying again
     makes sense. `needed` estimates how many labels a success takes if errors go on as observed, None when they
-    are too many for that; `needed_at_best` if no further error were met.
+    are too many for that; `needed_by_luck` if errors as observed were bad luck (the lower end of their 95 %
+    interval), `needed_at_best` if no further error were met.
     """
 
     rows: Indices
@@ -62,6 +65,7 @@ class Finish:
     look: Look | None
     next_look: int
     needed: int | None = None
+    needed_by_luck: int | None = None
     needed_at_best: int | None = None
 
     @property
@@ -101,13 +105,16 @@ def select(
     `confidence` has a number per pool row (NaN = no opinion); `audited` are pool rows in audit order, `wrong`
     says of each whether the model errs there or the audit was skipped; `labelled` are rows that humans
     labelled otherwise. `version` names the model, `made` are all looks so far. Only declared looks count: the
-    labels after the last declared count are left for the next look. The first `fitted` audit labels made the
-    confidences (see `selector`): their rows leave the pool and prove nothing.
+    labels after the last declared count are left for the next look. The first `fitted` audit labels make the
+    confidences (see `selector`): their rows leave the pool and prove nothing, and until there are more of them
+    nothing is looked at.
     """
     _check(audited, wrong, labelled, max_error, confidence_level)
     count = declared(len(audited))
+    if count <= fitted:
+        return _refusal(max_error, confidence_level, None, following(max(count, fitted)))
     earlier = [look for look in made if look != Look(count, version)]
-    if count == 0 or any(look.audited >= count for look in earlier):
+    if any(look.audited >= count for look in earlier):
         return _refusal(max_error, confidence_level, None, following(len(audited)))
     counts, before = _same_model(earlier, version)
     counts = [*counts, count]
@@ -119,7 +126,7 @@ def select(
     confidence[audited[:fitted]] = np.nan
     path = make_path(np.where(free, confidence, np.nan), max_error if fitted else None)
     best: tuple[int, _Set] | None = None
-    failed: list[_Set] = []
+    failed: list[tuple[_Set, list[float]]] = []
     risk = 0.0
     for place, (threshold, entry) in enumerate(zip(path.thresholds, path.entries, strict=True)):
         risk += entry
@@ -130,12 +137,12 @@ def select(
         if found.wrong <= _boundary(found, max_error, shares, budgets):
             best = place, found
             continue
-        failed.append(found)
+        failed.append((found, shares))
         risk = 0.0
     look, later = Look(count, version), following(count)
     if best is None:
         refusal = _refusal(max_error, confidence_level, look, later)
-        estimates = [_estimate(refusal, one, count, before) for one in failed]
+        estimates = [_estimate(refusal, one, shares, (before, fitted, count)) for one, shares in failed]
         return min(estimates, key=_still_needed, default=refusal)
     threshold = float(path.thresholds[best[0]])
     rest = free & (confidence >= threshold)
@@ -199,35 +206,47 @@ def _boundary(found: _Set, max_error: float, shares: Sequence[float], budgets: S
     return lowest
 
 
-def _still_needed(refusal: Finish) -> tuple[float, float]:
-    """As observed, then at best."""
-    return (refusal.needed or np.inf, refusal.needed_at_best or np.inf)
+def _still_needed(refusal: Finish) -> tuple[float, ...]:
+    """As observed, then if that was bad luck, then at best."""
+    return tuple(one or np.inf for one in (refusal.needed, refusal.needed_by_luck, refusal.needed_at_best))
 
 
-def _estimate(refusal: Finish, closest: _Set, count: int, before: int) -> Finish:
-    """The refusal with the audit labels that this set takes to pass: as observed so far, and at best."""
-    share, rate = closest.drawn[-1] / count, closest.wrong / max(1, closest.drawn[-1])
+def _estimate(
+    refusal: Finish, closest: _Set, shares: Sequence[float], counts: tuple[int, int, int]
+) -> Finish:
+    """The refusal with the audit labels that this set takes to pass: as observed so far, by luck, and at best.
+
+    `counts` are audit labels: at the last look at another model, spent on the confidences, and now.
+    """
+    before, fitted, count = counts
+    drawn_now, wrong_now = closest.drawn[-1], closest.wrong
+    share = drawn_now / (count - fitted)  # the fitted ones could not be drawn
+    observed = Rate(wrong_now, drawn_now)
     needed: int | None = None
-    needed_at_best: int | None = None
+    by_luck: int | None = None
+    at_best: int | None = None
     later = count
     while needed is None:
         later = following(later)
-        drawn = int(share * later)
+        drawn = int(share * (later - fitted))
         if not 0 < drawn < closest.waiting:
             break
         then = _Set(closest.waiting, closest.labelled, (drawn,), 0)
         budget = (1.0 - refusal.confidence) * (spent(later) - spent(before))
-        most = _boundary(then, refusal.max_error, [1.0], [budget])
-        if needed_at_best is None and closest.wrong <= most:
-            needed_at_best = later
-        if round(rate * drawn) <= most:
+        most = _boundary(then, refusal.max_error, shares, [budget])
+        if at_best is None and wrong_now <= most:
+            at_best = later
+        if by_luck is None and max(wrong_now, round(observed.interval[0] * drawn)) <= most:
+            by_luck = later
+        if round(observed.share * drawn) <= most:
             needed = later
     return replace(
         refusal,
-        audited=closest.drawn[-1],
-        wrong=closest.wrong,
+        audited=drawn_now,
+        wrong=wrong_now,
         needed=needed,
-        needed_at_best=needed_at_best,
+        needed_by_luck=by_luck,
+        needed_at_best=at_best,
     )
 
 

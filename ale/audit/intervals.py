@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from ale.chance import Rate
@@ -22,11 +20,6 @@ class Accuracy:
     skipped: int
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % score interval of the answered audits (Wilson): the best guess, for one look."""
-        return self.answered.interval
-
-    @property
     def counted(self) -> Rate:
         """All audits, a skipped one as an error: what a promise may count on."""
         return Rate(self.answered.hits, self.answered.of + self.skipped)
@@ -34,15 +27,6 @@ class Accuracy:
     def at_least(self, confidence: float = 0.95) -> float:
         """The accuracy that is surpassed with this confidence, skipped audits as errors, for one look."""
         return clopper_pearson(self.counted, 1.0 - 2.0 * (1.0 - confidence))[0]
-
-
-def measure(said: NDArray[np.integer], truth: NDArray[np.integer], skipped: int = 0) -> Accuracy:
-    """The accuracy of `said` on audited rows; -1, an abstention, is never right."""
-    if len(said) != len(truth):
-        raise ValueError(f"{len(said)} answers for {len(truth)} audit labels")
-    if skipped < 0:
-        raise ValueError(f"{skipped} skipped audits")
-    return Accuracy(Rate(int(np.sum(said == truth)), len(truth)), skipped)
 
 
 def clopper_pearson(rate: Rate, confidence: float = 0.95) -> tuple[float, float]:

@@ -4,11 +4,15 @@ Two conditions, both needed.
 
 1. Stabilising predictions (Bloodgood and Vijay-Shanker, 2009): consecutive models, some labels apart, answer a
    fixed set of rows alike: Cohen's kappa, averaged over the last three comparisons, is at least 0.99. The set is the
-   pool itself: it needs no label, and it is large. Accuracy cannot change by more than answers do
-   (Bloodgood and Grothendieck, 2013).
-2. The expected gain of the next labels is small: an inverse power law a - b * n^-c (Mukherjee et al., 2003)
-   through the accuracies of the past models on the audit rows. All models are judged on the same rows, so the
-   noise that they share cancels. The interval comes from drawing the audit rows again and again (bootstrap).
+   pool itself: it needs no label, and it is large. Rows that people have labelled by now are left out: a student
+   repeats their labels. Accuracy cannot change by more than answers do (Bloodgood and Grothendieck, 2013).
+2. The curve is flat: an inverse power law a - b * n^-c (Mukherjee et al., 2003), rising or falling, through the
+   accuracies of the past models on the audit rows. All models are judged on the same rows, so the noise that they
+   share cancels. Per hundred labels it is expected to gain less than half a point, and less than a whole one by the
+   upper end of its interval, from drawing the audit rows again and again (bootstrap). A curve that is expected to
+   lose half a point or more is no end either: something else went wrong, and that is said.
+
+The first condition is the published rule. The second is added here: a veto, which seldom speaks when the first is met.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ APART = 25
 _ALIKE = 0.99
 _WINDOW = 3
 _SMALL = 0.005  # gain of the next hundred labels: two hundred then gain less than a point
+_HIGH = 0.01  # upper end of it: half a point delayed four of seven right stops by 50 to 200 labels
 _AUDITED = 50  # fewer rows cannot tell a flat curve from a steep one
 _POWERS = np.linspace(0.2, 1.5, 14)
 _DRAWS = 200
@@ -43,7 +48,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Accuracy that the next `labels` labels are expected to add, with a 90 % interval."""
+    """Accuracy that the next `labels` labels are expected to add, below 0 on a falling curve, with a 90 % interval."""
 
     labels: int
     expected: float
@@ -61,10 +66,20 @@ class Verdict:
     gain: Gain | None
 
 
-def judge(past: Sequence[Past], audited: Indices, truth: NDArray[np.int64], labels: int = 100) -> Verdict:
-    """The verdict on the last of `past` (rising numbers of labels). `audited` rows have the label `truth`."""
+def judge(
+    past: Sequence[Past],
+    audited: Indices,
+    truth: NDArray[np.int64],
+    labels: int = 100,
+    *,
+    labelled: Indices | None = None,
+) -> Verdict:
+    """The verdict on the last of `past` (rising numbers of labels). `audited` rows have the label `truth`.
+
+    `labelled` rows, which a model was told, do not count where models are compared.
+    """
     apart = _spread(past)
-    kappa = _stability(apart)
+    kappa = _stability(apart, labelled)
     gain = expected_gain(apart, audited, truth, labels)
     reason = _objection(kappa, gain, len(audited))
     if reason is None:
@@ -102,18 +117,22 @@ def _objection(kappa: float | None, gain: Gain | None, audited: int) -> str | No
     """What speaks against a stop."""
     if kappa is None:
         return f"fewer than {_WINDOW + 1} models so far that are {APART} labels apart"
-    if kappa < _ALIKE:
+    if not kappa >= _ALIKE:  # NaN where nothing is left to compare
         return f"the models still change (kappa {kappa:.3f}, {_ALIKE} is wanted)"
     if gain is None:
         return f"{audited} audit labels cannot tell what is left to gain, {_AUDITED} can"
-    return _words(gain) if gain.expected / gain.labels >= _SMALL / 100 else None
+    expected, high = (100 * share / gain.labels for share in (gain.expected, gain.high))
+    if expected <= -_SMALL:
+        return f"the accuracy falls: {_words(gain)}"
+    return _words(gain) if expected >= _SMALL or high >= _HIGH else None
 
 
 def _words(gain: Gain | None) -> str:
     if gain is None:
         return "the gain is not known"
-    points = f"{100 * gain.expected:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f})"
-    return f"the next {gain.labels} labels are expected to gain {points}"
+    does = "gain" if gain.expected >= 0 else "lose"
+    points = f"{100 * abs(gain.expected):.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    return f"the next {gain.labels} labels are expected to {does} {points}"
 
 
 def _spread(past: Sequence[Past]) -> list[Past]:
@@ -125,15 +144,17 @@ def _spread(past: Sequence[Past]) -> list[Past]:
     return kept[::-1]
 
 
-def _stability(apart: Sequence[Past]) -> float | None:
+def _stability(apart: Sequence[Past], labelled: Indices | None) -> float | None:
     if len(apart) <= _WINDOW:
         return None
     last = apart[-_WINDOW - 1 :]
+    if labelled is not None:
+        last = [Past(one.labels, np.delete(one.said, labelled)) for one in last]
     return float(np.mean([cohen_kappa(a.said, b.said) for a, b in pairwise(last)]))
 
 
 def _gains(sizes: NDArray[np.float64], curves: NDArray[np.float64], more: int) -> NDArray[np.float64]:
-    """The gain after the last size for each curve (rows), by the best of the power laws, never falling ones."""
+    """The gain after the last size for each curve (rows), by the best of the power laws, below 0 for falling ones."""
     best: NDArray[np.float64] = np.full(len(curves), np.inf)
     gains: NDArray[np.float64] = np.zeros(len(curves))
     weights = np.sqrt(sizes / sizes.sum())  # what happened last tells most about what comes next
@@ -141,7 +162,7 @@ def _gains(sizes: NDArray[np.float64], curves: NDArray[np.float64], more: int) -
     for power in _POWERS:
         shape: NDArray[np.float64] = sizes ** -float(power)
         shape = shape - float(shape @ weights / weights.sum())
-        slope = np.maximum(0.0, -(centred * weights) @ shape / ((weights * shape) @ shape))
+        slope = -(centred * weights) @ shape / ((weights * shape) @ shape)
         missed = ((centred + slope[:, None] * shape) ** 2) @ weights
         gain = slope * (sizes[-1] ** -power - (sizes[-1] + more) ** -power)
         better = missed < best - 1e-12

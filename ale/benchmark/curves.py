@@ -177,21 +177,20 @@ def _of_ours(
 ) -> Iterator[Outcome]:
     teacher = data.teacher if method.teacher else None
     for turn in _rounds(data, method, seed, at, audit, teacher):
+        tuned: Outcome | str | None = None
         if method.student == TransformerStudent.kind and len(turn.labelled) in wanted:
             tuned = _of_tuned(data, turn, seed, audit, teacher)
-            if tuned is not None:
-                yield tuned
-                continue
-        yield _outcome(
-            turn.learned, _believer(turn, data, teacher, method.student), len(turn.labelled), data, audit
-        )
+        if isinstance(tuned, Outcome):
+            yield tuned
+            continue
+        believer = _believer(turn, data, teacher, method.student)
+        plain = _outcome(turn.learned, believer, len(turn.labelled), data, audit)
+        yield plain if tuned is None else replace(plain, tuned_share=0.0, untuned=tuned)
 
 
-def _of_tuned(
-    data: Arrays, turn: Round, seed: int, audit: AuditDraw, teacher: Probs | None
-) -> Outcome | None:
-    """The transformer student behind the quick one, as it would follow in the live loop; None where there are
-    too few labels to tune on: then the quick one still counts.
+def _of_tuned(data: Arrays, turn: Round, seed: int, audit: AuditDraw, teacher: Probs | None) -> Outcome | str:
+    """The transformer student behind the quick one, as it would follow in the live loop; or why it does not:
+    then the quick one still counts.
     """
     if data.tunable is None:
         raise ConfigurationError("the transformer student needs texts, and an encoder that can be tuned")

@@ -61,7 +61,8 @@ def make_data(
     """The data set. The label space is what occurs in the pool, in alphabetical order.
 
     Raises ConfigurationError for an empty file, a single label, a test label that the pool does not have, and
-    a description of a label that does not exist. Rows without text or label are left out with a note.
+    a description of a label that does not exist. Rows without text or label are left out with a note, and
+    labels without a description are named where there are descriptions at all.
     """
     names = sorted({label.strip() for label in pool.labels} - {""})
     if not names:
@@ -82,6 +83,10 @@ def make_data(
         )
     space = LabelSpace(tuple(names), tuple(told.get(label, "") for label in names))
     notes: list[str] = []
+    bare = [label for label in names if not told.get(label)] if descriptions is not None else []
+    if bare:
+        more = f" and {len(bare) - 10} more" if len(bare) > 10 else ""
+        notes.append(f"no description of {', '.join(map(repr, bare[:10]))}{more}: there the name has to do")
     splits = [_split(rows, space, notes) for rows in (pool, test)]
     if len(np.unique(splits[0].gold)) < 2:
         raise ConfigurationError(f"{pool.source} has a single label in the rows that have a text")

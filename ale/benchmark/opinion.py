@@ -18,7 +18,10 @@ from ale.protocols import Teacher
 from ale.teachers.llm import LLMTeacher
 from ale.teachers.recorded import RecordedTeacher
 from ale.trust import measure_trust
-from ale.types import Answer, Example, LabelSpace, Probs, Usage
+from ale.types import Abstention, Answer, Example, LabelSpace, Probs, Usage
+
+_MANY = 0.2
+"""A share of answers that are no label, above which something is wrong with the file."""
 
 
 class AnswerStore(Protocol):
@@ -66,6 +69,18 @@ def ask(
         answers = {example.text_hash: teacher.answer(example, labels) for example in examples}
         return _collected(teacher.name, examples, labels, answers)
     return Opinion(teacher.name, teacher.predict_proba(examples, labels))
+
+
+def unusable(opinion: Opinion) -> str:
+    """A note where many answers are none of the labels; empty where they are few, and for texts not asked."""
+    wrong = opinion.abstained.get(Abstention.UNKNOWN_LABEL.value, 0)
+    given = wrong + int(np.sum(~np.isnan(opinion.probs).any(axis=1)))
+    if wrong <= _MANY * given:
+        return ""
+    return (
+        f"{wrong} of {given} answers of the teacher {opinion.name} are none of the labels and count as "
+        "abstentions: are they labels of another set, or numbers?"
+    )
 
 
 def as_json(opinion: Opinion, data: BenchmarkData) -> dict[str, Any]:

@@ -7,6 +7,7 @@ asks for without a teacher, so that only what follows is compared. Its name is `
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -89,7 +90,9 @@ def small_text(given: PeerInput) -> Iterator[PeerTurn]:
             continue
         started = time.perf_counter()
         # As in the engine: with these small products a second thread waits more than it works.
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+            # Few labels of many classes are what active learning begins with.
+            warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
             if begun:
                 learner.update(told[len(learner.indices_labeled) :])
             else:

@@ -20,7 +20,8 @@ class Outcome:
     """What a method would say now. Logits are those before calibration; `temperature` is the method's own.
 
     `audit_logits` has a row per audit label. `fit_seconds` is the student's fit, `learn_seconds` all that a
-    person waits for between an answer and the next question.
+    person waits for between an answer and the next question. `tuned_share` is that of a tuned encoder, 0 where
+    it has no word; then `untuned` says why, in a stable word. None for methods that tune nothing.
     """
 
     labels: int
@@ -29,6 +30,8 @@ class Outcome:
     temperature: float
     fit_seconds: float
     learn_seconds: float
+    tuned_share: float | None = None
+    untuned: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Audited:
 class Point:
     """One place on one curve. `accuracy`, `macro_f1`: higher is better; `ece`: lower, see `ece_by_luck`.
 
-    `labels` counts what the student was trained on: audit labels come on top of it.
+    `labels` counts what the student was trained on: audit labels come on top of it. `tuned_share`, `untuned`:
+    see `Outcome`.
     """
 
     method: str
@@ -63,6 +67,8 @@ class Point:
     ece_by_luck: float = float("nan")
     bins: Reliability | None = None
     audit: Audited | None = None
+    tuned_share: float | None = None
+    untuned: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +110,8 @@ def measure(
         ece_by_luck=_luck(probs),
         bins=reliability(probs, truth),
         audit=audit,
+        tuned_share=outcome.tuned_share,
+        untuned=outcome.untuned,
     )
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ale.benchmark.curves import DEFAULT
+from ale.benchmark.notes import untuned_notes
 from ale.benchmark.points import Point
 from ale.benchmark.reliability import Reliability
 from ale.benchmark.summary import MeanCurve, finite, mean_curve, summarise, times_as_many
+from ale.students import DEFAULT_STUDENT
 
 JUDGED = (200, 500)
 """Numbers of labels at which calibration is looked at."""
@@ -31,7 +33,8 @@ class MeanBins:
 class Report:
     """What a benchmark found. `teacher` is None without one; `settings` is what is needed to repeat it.
 
-    `finished` is false while curves are missing: those that there are, are whole.
+    `yardstick` is the student whose accuracy on all gold labels `full_data_accuracy` is. `finished` is false while
+    curves are missing: those that there are, are whole.
     """
 
     dataset: str
@@ -41,6 +44,7 @@ class Report:
     teacher: Mapping[str, Any] | None = None
     notes: Sequence[str] = field(default=())
     finished: bool = True
+    yardstick: str = DEFAULT_STUDENT
 
     @property
     def curves(self) -> dict[str, MeanCurve]:
@@ -49,12 +53,15 @@ class Report:
 
     @property
     def all_notes(self) -> list[str]:
-        """Notes on the data, on curves that are missing, and on those that fall below 95 % of full data again."""
+        """Notes on the data, on curves that are missing or not what their name says, and on those that fall below
+        95 % of full data again.
+        """
         found = list(self.notes)
         curves = self.curves
         if not self.finished:
             seeds = ", ".join(f"{name} {curve.seeds}" for name, curve in curves.items())
             found.append(f"the run was cut off: seeds so far: {seeds or 'none'}")
+        found += untuned_notes(self.points)
         for name, curve in curves.items():
             reached = np.flatnonzero(curve.accuracy >= 0.95 * self.full_data_accuracy)
             below = np.flatnonzero(curve.accuracy < 0.95 * self.full_data_accuracy)
@@ -68,9 +75,17 @@ class Report:
 
     @property
     def standard_error(self) -> float:
-        """What the size of the test split alone leaves open in the full-data accuracy."""
-        share = self.full_data_accuracy
-        return math.sqrt(share * (1 - share) / max(1, self.settings["test"]))
+        """What the size of the test split alone leaves open in the full-data accuracy: half the width of Wilson's
+        interval for one standard error, which is not 0 where all of a few texts are right.
+        """
+        share, rows = self.full_data_accuracy, max(1, int(self.settings["test"]))
+        return math.sqrt(share * (1 - share) / rows + 1 / (4 * rows**2)) / (1 + 1 / rows)
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """At how many points of `ale` the audit's interval holds the accuracy on the test split, and of how many."""
+        audits = [(p.accuracy, p.audit) for p in self.points if p.method == DEFAULT and p.audit is not None]
+        return sum(audit.low <= accuracy <= audit.high for accuracy, audit in audits), len(audits)
 
     @property
     def ratios(self) -> dict[str, dict[str, float | str | None]]:
@@ -88,8 +103,16 @@ class Report:
     @property
     def judged(self) -> list[int]:
         """The budgets nearest to 200 and 500."""
-        budgets = self.settings["budgets"]
-        return sorted({min(budgets, key=lambda n: (abs(n - wanted), n)) for wanted in JUDGED})
+        return sorted({self._nearest(wanted) for wanted in JUDGED})
+
+    def stands_for(self, labels: int) -> str:
+        """What a judged budget is the nearest to, in brackets; empty where it is that itself."""
+        meant = [str(wanted) for wanted in JUDGED if self._nearest(wanted) == labels]
+        return "" if str(labels) in meant else f" (the nearest budget to {' and '.join(meant)})"
+
+    def _nearest(self, wanted: int) -> int:
+        budgets: list[int] = self.settings["budgets"]
+        return min(budgets, key=lambda n: (abs(n - wanted), n))
 
     def reliability(self, labels: int, *, audited: bool) -> MeanBins | None:
         """How `ale` is calibrated after `labels` labels; None without points, or without an audit if `audited`."""
@@ -110,6 +133,7 @@ class Report:
         return {
             "dataset": self.dataset,
             "full_data_accuracy": self.full_data_accuracy,
+            "yardstick": self.yardstick,
             "finished": self.finished,
             "settings": dict(self.settings),
             "notes": self.all_notes,
@@ -137,8 +161,9 @@ def _bins(point: Point, *, audited: bool) -> Reliability | None:
 
 
 def _point(point: Point) -> dict[str, Any]:
-    """A point without its bins, which stand apart."""
-    told = {name: finite(value) for name, value in asdict(point).items() if name not in {"bins", "audit"}}
+    """A point without its bins, which stand apart; what concerns a tuning only where there should be one."""
+    apart = {"bins", "audit"} | ({"tuned_share", "untuned"} if point.tuned_share is None else set())
+    told = {name: finite(value) for name, value in asdict(point).items() if name not in apart}
     if point.audit is not None:
         told["audit"] = {name: value for name, value in asdict(point.audit).items() if name != "bins"}
     return told

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from ale.benchmark.curves import Arrays, Method, curve, full_data, methods, stops
 from ale.benchmark.data import BenchmarkData
-from ale.benchmark.opinion import AnswerStore, as_json, ask
+from ale.benchmark.opinion import AnswerStore, as_json, ask, unusable
 from ale.benchmark.points import Point, draw_audit
 from ale.benchmark.report import Report
 from ale.benchmark.tuned import Tunable
 from ale.errors import ConfigurationError
 from ale.protocols import Teacher
 from ale.students import DEFAULT_STUDENT
+from ale.teachers.recorded import RecordedTeacher
 from ale.tuning.belief import Tuner
 from ale.types import Embeddings
 
@@ -73,8 +74,11 @@ def run_benchmark(
     store: AnswerStore | None = None,
     keep: Keep | None = None,
     tuner: Tuner | None = None,
+    source: Mapping[str, Any] | None = None,
 ) -> Report:
     """Everything but the seconds is the same for the same data, plan and answers; `store`: see `ask`.
+
+    `source` stands in the report's settings beside the plan: what is needed to find the same data again.
 
     `tuner` is what the transformer student needs; its tunings are cut short where time runs out.
 
@@ -98,21 +102,31 @@ def run_benchmark(
         opinion = ask(teacher, data, lambda done: progress("ask", done, len(pool)), store)
         told = as_json(opinion, data)
         arrays = replace(arrays, teacher=opinion.probs)
-        notes += [opinion.note] if opinion.note else []
+        notes += [note for note in (opinion.note, unusable(opinion)) if note]
+    if any(data.labels.hints) and (teacher is None or isinstance(teacher, RecordedTeacher)):
+        whose = "there is no teacher" if teacher is None else "a recorded teacher has answered already"
+        notes.append(f"nobody reads the descriptions: {whose}")
 
     progress("full data", 0, 1)
-    full = full_data(arrays, plan.students[0])
+    # The student of `ale`, whatever else is compared: else n95 would hang on the order of the students.
+    full = full_data(arrays, DEFAULT_STUDENT)
     progress("full data", 1, 1)
-    settings = asdict(plan) | {
-        "budgets": budgets,
-        "encoder": encoder.name,
-        "teacher": "none" if teacher is None else teacher.name,
-        "pool": len(pool),
-        "test": len(test),
-        "labels": list(data.labels.labels),
-        "methods": [asdict(method) for method in chosen],
-    }
-    report = Report(data.name, full.accuracy, [], settings, told, notes, finished=False)
+    settings = (
+        dict(source or {})
+        | asdict(plan)
+        | {
+            "budgets": budgets,
+            "encoder": encoder.name,
+            "teacher": "none" if teacher is None else teacher.name,
+            "pool": len(pool),
+            "test": len(test),
+            "labels": list(data.labels.labels),
+            "methods": [asdict(method) for method in chosen],
+        }
+    )
+    report = Report(
+        data.name, full.accuracy, [], settings, told, notes, finished=False, yardstick=DEFAULT_STUDENT
+    )
     work = plan.seeds * sum(
         stops(budgets, room, plan.batch, method)[-1] for method in set(map(_unnamed, chosen))
     )

@@ -68,8 +68,8 @@ def show(report: Report, console: Console | None = None) -> None:
     settings = report.settings
     out.print(
         f"[bold]{report.dataset}[/]: {settings['pool']} texts to label, {settings['test']} to test, "
-        f"{len(settings['labels'])} labels, {settings['seeds']} seeds. "
-        f"The student of all labels gets {report.full_data_accuracy:.3f} "
+        f"{len(settings['labels'])} labels, {settings['seeds']} seed{'s' if settings['seeds'] != 1 else ''}. "
+        f"The {report.yardstick} student of all labels gets {report.full_data_accuracy:.3f} "
         f"(standard error of this test split: {report.standard_error:.3f})."
     )
     if report.teacher is not None:
@@ -90,10 +90,10 @@ def show(report: Report, console: Console | None = None) -> None:
     if DEFAULT in report.curves:
         out.print(_luck(report))
     if settings["audit"]:
-        covered = summarise(report.curves[DEFAULT], report.full_data_accuracy)["audit_coverage"]
+        held, of = report.covered
         out.print(
             f"{settings['audit']} audit labels per run came on top of n; nothing was trained on them. Their 95 % "
-            f"interval held the accuracy on the test split at {covered:.0%} of the points of {DEFAULT}."
+            f"interval held the accuracy on the test split in {held} of {of} points of {DEFAULT}."
         )
     for note in report.all_notes:
         out.print(f"Note: {note}.")
@@ -102,7 +102,7 @@ def show(report: Report, console: Console | None = None) -> None:
 def _luck(report: Report) -> str:
     curve = report.curves[DEFAULT]
     parts = [
-        f"{luck:.3f} after {n} labels"
+        f"{luck:.3f} after {n} labels{report.stands_for(n)}"
         for n, luck in zip(curve.labels, curve.ece_by_luck, strict=True)
         if n in report.judged
     ]

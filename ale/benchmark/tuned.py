@@ -10,11 +10,21 @@ import numpy as np
 
 from ale.benchmark.points import Outcome
 from ale.engine import LearnInput, learn
-from ale.errors import NotEnoughLabels
+from ale.errors import NotEnoughLabels, OutOfTime
 from ale.students import DEFAULT_STUDENT
 from ale.students.transformer import TransformerStudent
 from ale.tuning.belief import Tuner
 from ale.types import Embeddings, Indices
+
+WHY = {
+    "need_two_classes": "one label so far",
+    "too_few_to_tune": "too few labels to tune on",
+    "one_text": "all labels belong to one text",
+    "no_student": "these labels make no student",
+    "out_of_time": "--tune-seconds are too few to read the pool",
+    "lost": "tuning told held-out labels no better",
+}
+"""The words for why there is no tuned encoder in a student."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +43,10 @@ def quick(kind: str) -> str:
 
 def outcome_of_tuned(
     tunable: Tunable, given: LearnInput, test: Embeddings, audited: Indices
-) -> Outcome | None:
-    """Tunes, then learns with what the tuned encoder believes; None where there are too few labels to tune on."""
+) -> Outcome | str:
+    """Tunes, then learns with what the tuned encoder believes; one of `WHY` where nothing could be tuned, as
+    then the quick student stands, in the live loop, too.
+    """
     try:
         tuned = tunable.tuner.tune(
             tunable.pool,
@@ -45,13 +57,16 @@ def outcome_of_tuned(
             weights=given.weights,
             seed=given.seed,
         )
-    except NotEnoughLabels:
-        return None
+    except NotEnoughLabels as error:
+        return error.reason
+    except OutOfTime:
+        return "out_of_time"
     learned = learn(replace(given, student=partial(TransformerStudent, tuned.belief)))
     if learned.predictor is None:
-        return None
+        return "no_student"
     student, space = learned.predictor.student, learned.predictor.space
     pool = np.hstack([space.transform(given.raw[audited]), tuned.belief.pool[audited]])
+    share = student.share if isinstance(student, TransformerStudent) else 0.0
     seconds = sum(s for name, s in learned.metrics.items() if name.startswith("seconds_"))
     return Outcome(
         labels=len(given.labelled),
@@ -60,4 +75,6 @@ def outcome_of_tuned(
         temperature=learned.predictor.temperature,
         fit_seconds=tuned.belief.seconds + learned.metrics["seconds_fit"],
         learn_seconds=tuned.belief.seconds + seconds,
+        tuned_share=share,
+        untuned="" if share else "lost",
     )

@@ -30,6 +30,16 @@ class Line:
     dashed: bool = False
 
 
+def check_picture(path: Path) -> None:
+    """Raises MissingExtra without matplotlib, and ConfigurationError for an ending that it cannot write."""
+    with _figure(1, 1) as figure:
+        known = sorted(figure.canvas.get_supported_filetypes())
+    if path.suffix.lower().removeprefix(".") not in known:
+        raise ConfigurationError(
+            f"cannot draw {path}: pictures end in one of {', '.join(f'.{ending}' for ending in known)}"
+        )
+
+
 def draw_curves(
     path: Path,
     title: str,

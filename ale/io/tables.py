@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ale.errors import ConfigurationError
 
 csv.field_size_limit(2**31 - 1)  # a text may be a book; `ale.text.normalise` cuts it
+
+_TEXT = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +56,43 @@ def read_table(path: Path) -> Table:
 
 
 def read_descriptions(path: Path) -> dict[str, str]:
-    """What is said about each label: a YAML (or JSON) mapping from label to a text or a list of texts."""
+    """What is said about each label: a YAML (or JSON) mapping from label to a text or a list of texts.
+
+    Raises ConfigurationError for anything else, naming the label and what stands there. A label may look like
+    something else: `no` stays `no`, and is not the value false.
+    """
     try:
-        # BaseLoader makes nothing but text: a label `no` stays `no`, and is not the value false.
-        given: Any = yaml.load(_read(path), Loader=yaml.BaseLoader)  # noqa: S506
+        given = yaml.compose(_read(path), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+        # What was read is a text, so the parser does not know the file's name.
+        said = str(error).replace("<unicode string>", str(path))
+        raise ConfigurationError(f"{path} is not YAML: {said}") from error
     wanted = f"{path}: wanted a mapping from each label to a description or a list of them"
-    if not isinstance(given, dict):
+    if not isinstance(given, yaml.MappingNode):
         raise ConfigurationError(wanted)
-    found = {}
-    for label, told in given.items():
-        texts = told if isinstance(told, list) else [told]
-        if not all(isinstance(text, str) for text in (label, *texts)):
+    found: dict[str, str] = {}
+    for label, told in given.value:
+        texts = told.value if isinstance(told, yaml.SequenceNode) else [told]
+        if not all(isinstance(node, yaml.ScalarNode) for node in (label, *texts)):
             raise ConfigurationError(wanted)
-        found[label] = "; ".join(text.strip() for text in texts if text.strip())
+        if label.value in found:
+            raise ConfigurationError(f"{path} describes {label.value!r} twice")
+        for text in texts:
+            if text.tag != _TEXT:
+                raise ConfigurationError(
+                    f"{path}: the description of {label.value!r} is not a text but "
+                    f"{text.value or 'nothing'}; if that is meant, write it in quotes"
+                )
+        found[label.value] = "; ".join(text.value.strip() for text in texts if text.value.strip())
     return found
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    """The name and SHA-256 of a file, by which another can tell that theirs is the same."""
+    try:
+        return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from error
 
 
 def _read(path: Path) -> str:

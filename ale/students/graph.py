@@ -1,4 +1,4 @@
-"""The pool as a graph of near texts, over which opinions and labels are smoothed.
+"""The pool as a graph of near texts, over which the teacher's opinions are smoothed; labels are not.
 
 Neighbours are looked for within the nearest buckets of a k-means only: on 10,000 texts that is a tenth of the
 work of comparing all pairs, and finds nearly all of them.

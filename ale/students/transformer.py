@@ -23,6 +23,7 @@ from ale.errors import LabelSpaceMismatch, NotEnoughLabels
 from ale.students.hybrid import HybridStudent
 from ale.students.mixture import Verdict, judge
 from ale.tuning.belief import TunedBelief
+from ale.tuning.plan import STUDENT
 from ale.types import Embeddings, Indices, Probs
 
 _BELIEVED = (2.0, 2.0)
@@ -54,7 +55,7 @@ class TransformerStudent:
     or missing altogether, where no tuned encoder has read the text.
     """
 
-    kind = "transformer"
+    kind = STUDENT
 
     def __init__(self, belief: TunedBelief | None = None) -> None:
         self._belief = belief

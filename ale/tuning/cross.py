@@ -151,7 +151,7 @@ def _reserve(seconds: float, measured: Tokens, tokens: Tokens, time: Countdown) 
     if needed > _MOST_OF_TIME * time.left:
         raise OutOfTime(
             f"reading {len(tokens)} texts with a tuned encoder would take about {needed:.0f} of the "
-            f"{time.left:.0f} seconds that are left; allow more time or use a GPU"
+            f"{max(0.0, time.left):.0f} seconds that are left; allow more time or use a GPU"
         )
     return needed
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 Clock = Callable[[], float]
 
+STUDENT = "transformer"
+"""Name of the student that a tuning is made for; here, so that asking for it does not load any student."""
+
 LEAST_LABELS = 24
 """Below that a fold holds a handful of texts, and nothing is known of how good the tuning is."""
 

@@ -1,8 +1,9 @@
 """Rows of the looks: how often a promise was tried, which no success and no refusal makes forgotten.
 
 A promise is a project, a largest error and a confidence. Each has its own risk to be broken, so looks at another
-promise do not count against it; who tries several until one succeeds has added their risks up. That can not be
-hindered, but it is told: the certificate names all promises that were tried.
+promise do not count against it; who tries several until one succeeds has added their risks up (union bound). That
+can not be hindered, but it is told: the certificate names all promises that were tried, and the confidence that is
+left over all of them.
 """
 
 from __future__ import annotations

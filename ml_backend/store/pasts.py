@@ -1,4 +1,4 @@
-"""Rows of past models: what each student said of the same tasks, some labels apart."""
+"""Rows of past models: what each student of one kind said of the same tasks, some labels apart."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import PastModel
 
 
-def keep(db: Database, project: str, space: str, labels: int, said: Mapping[int, int]) -> bool:
+def keep(db: Database, project: str, kind: str, labels: int, said: Mapping[int, int]) -> bool:
     """Remember a student of so many labels, if it lies far enough behind the last one that is kept."""
     with db.session() as session:
         last = session.scalar(
             select(func.max(PastModel.labels)).where(
-                PastModel.project == project, PastModel.space == space, PastModel.labels <= labels
+                PastModel.project == project, PastModel.space == kind, PastModel.labels <= labels
             )
         )
         if last is not None and labels - last < APART:
@@ -25,7 +25,7 @@ def keep(db: Database, project: str, space: str, labels: int, said: Mapping[int,
         session.add(
             PastModel(
                 project=project,
-                space=space,
+                space=kind,
                 labels=labels,
                 tasks=np.array(list(said), "<i8").tobytes(),
                 said=np.array(list(said.values()), "<i2").tobytes(),
@@ -34,11 +34,11 @@ def keep(db: Database, project: str, space: str, labels: int, said: Mapping[int,
         return True
 
 
-def before(db: Database, project: str, space: str, labels: int) -> list[tuple[int, dict[int, int]]]:
+def before(db: Database, project: str, kind: str, labels: int) -> list[tuple[int, dict[int, int]]]:
     """Students of fewer labels, rising: how many they had, and what they said of each task."""
     query = (
         select(PastModel)
-        .where(PastModel.project == project, PastModel.space == space, PastModel.labels < labels)
+        .where(PastModel.project == project, PastModel.space == kind, PastModel.labels < labels)
         .order_by(PastModel.labels)
     )
     with db.session() as session:

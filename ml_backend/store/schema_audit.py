@@ -33,7 +33,7 @@ class PastModel(Base):
 
     project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"), primary_key=True)
     space: Mapped[str] = mapped_column(String(12), primary_key=True)
-    """Fingerprint of the labels that it answered with."""
+    """Fingerprint of the labels that it answered with, and of the kind of student: others are not compared."""
     labels: Mapped[int] = mapped_column(Integer, primary_key=True)
     """How many labels it had learnt from."""
     tasks: Mapped[bytes] = mapped_column(LargeBinary)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ale.tuning.plan import LEAST_LABELS
 from ml_backend.dataset import Dataset
-from ml_backend.tuning.kept import Kept
+
+if TYPE_CHECKING:  # the web process asks why a tuning failed, and is to stay without students
+    from ml_backend.tuning.kept import Kept
 
 GROWTH = 0.1
 LEAST_NEWS = 10

@@ -1,4 +1,4 @@
-"""What there is to say about a project's student: which it is, and what a tuning has added."""
+"""What there is to say about a project's student and its tuning. Light: the web process says it, too."""
 
 from __future__ import annotations
 
@@ -6,29 +6,9 @@ from typing import Any
 
 import redis
 
-from ale.protocols import Student
-from ale.students import TransformerStudent
-from ml_backend.trusting import number
-from ml_backend.tuning.kept import Kept
 from ml_backend.tuning.notes import is_tuning, last_failure
 
 Json = dict[str, Any]
-
-
-def student_counts(student: Student, kept: Kept | None) -> Json:
-    """As a learn run writes it down. `alone` and `mixed` are the shares of held-out labels that are told right."""
-    said: Json = {"kind": student.kind}
-    if isinstance(student, TransformerStudent) and kept is not None:
-        trial = student.trial
-        said |= {
-            "tuning": kept.id,
-            **{name: kept.facts[name] for name in ("tuned_at", "labels", "seconds", "cut")},
-            "share": number(student.share),
-            "tried_on": 0 if trial is None else trial.labels,
-            "alone": None if trial is None else number(trial.alone),
-            "mixed": None if trial is None else number(trial.mixed),
-        }
-    return said
 
 
 def tuning_seen(connection: redis.Redis | None, project: str) -> Json | None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 
 from ale.io.tuner import MiniLMTuner, check_tuning
-from ale.students import TransformerStudent
 from ale.tuning.belief import Tuner
-from ale.tuning.plan import Plan
+from ale.tuning.plan import STUDENT, Plan
 from ml_backend.settings import Settings
 
 
 def tunes(settings: Settings) -> bool:
     """Whether an encoder is tuned, and its tunings are used."""
-    return settings.student == TransformerStudent.kind and settings.tune_s > 0
+    return settings.student == STUDENT and settings.tune_s > 0
 
 
 def check_student(settings: Settings) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from ale.cli import data_set
 from ml_backend.cli import app
 from ml_backend.demo import sample
 from ml_backend.standin import SimulatedPolicy, StandIn
@@ -85,6 +88,17 @@ def test_a_recorded_teacher_is_judged_and_drawn(files: Path) -> None:
         "learn_seconds", "ece_by_luck",
     }  # fmt: skip
     assert found["finished"]
+    assert found["yardstick"] == "hybrid"
+    settings = found["settings"]
+    pool = {"name": "pool.csv.gz", "sha256": hashlib.sha256((files / "pool.csv.gz").read_bytes()).hexdigest()}
+    assert settings["files"]["pool"] == pool
+    assert set(settings["files"]) == {"pool", "test"}
+    assert settings["teacher_option"] == "recorded:gpt"
+    assert (settings["text_column"], settings["label_column"]) == ("text", "label")
+    assert (settings["batch"], settings["audit"], settings["tune_seconds"]) == (25, 0, 170)
+    assert set(settings["descriptions"]) == set(settings["labels"])
+    assert settings["ale_version"] == version("ale-label-studio")
+    assert settings["encoder"]
     assert "the pool has 100 texts: budgets 9999 are cut to that" in found["notes"]
     # An eighth is the share of each label: the student of the teacher is far above it without human labels.
     assert found["summary"]["ale"]["accuracy_at"]["0"] > 0.5
@@ -232,6 +246,8 @@ def test_a_price_of_ones_own_keeps_the_budget(
         (["--peers", "modal"], "unknown peer 'modal'; known: small-text, small-text:BreakingTies"),
         (["--audit", "100"], "100 audit labels leave nothing to label: the pool has 100 texts"),
         (["--reliability", "/no/such/folder/r.png"], "there is no folder /no/such/folder"),
+        (["--plot", "x.foo"], "cannot draw x.foo: pictures end in one of .avif, .eps"),
+        (["--reliability", "curves"], "cannot draw curves: pictures end in one of"),
         (["--json", "/no/such/folder/out.json"], "there is no folder /no/such/folder"),
         (["--descriptions", "/no/such/file.yaml"], "cannot read /no/such/file.yaml"),
     ],
@@ -262,6 +278,65 @@ def test_a_wrong_file_is_one_line(files: Path, tmp_path: Path, content: bytes, m
     done = run(files, "--test", str(tmp_path / "bad.csv"))
     assert done.exit_code == 2
     assert message in done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}: 3", "the description of {!r} is not a text but 3; if that is meant, write it in quotes"),
+        ("{}: [a text, null]", "the description of {!r} is not a text but null;"),
+        ("{}:", "the description of {!r} is not a text but nothing;"),
+        ("{0}: one\n{0}: two", "describes {!r} twice"),
+    ],
+)
+def test_a_wrong_description_is_named(files: Path, tmp_path: Path, content: str, message: str) -> None:
+    """With its label, before a text is encoded; nothing becomes the text "null"."""
+    label = POOL[0].label
+    (tmp_path / "labels.yaml").write_text(content.format(label))
+    done = run(files, "--descriptions", str(tmp_path / "labels.yaml"))
+    assert done.exit_code == 2
+    assert message.format(label) in done.output
+
+
+def test_a_fault_in_yaml_is_in_a_file(files: Path, tmp_path: Path) -> None:
+    """Not in a string of whatever encoding."""
+    (tmp_path / "labels.yaml").write_text("a: [b")
+    done = run(files, "--descriptions", str(tmp_path / "labels.yaml"))
+    assert f'in "{tmp_path / "labels.yaml"}", line 1' in done.output
+    assert "unicode string" not in done.output
+
+
+def test_pictures_are_checked_before_and_one_that_fails_takes_no_other_along(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without matplotlib nothing is run; a file name that is too long is only found when it is written."""
+    few = ["--budgets", "10", "--seeds", "1", "--strategies", ""]
+    too_long, other = tmp_path / f"{300 * 'x'}.png", tmp_path / "r.png"
+    done = run(files, *few, "--plot", str(too_long), "--reliability", str(other))
+    assert done.exit_code == 2
+    assert "cannot write the plot" in done.output
+    assert "Accuracy on the test split" in done.output
+    assert other.read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = run(files, *few, "--plot", str(other))
+    assert "a plot needs the extra [bench]" in done.output
+    assert "Accuracy on the test split" not in done.output
+
+
+def test_a_data_set_is_named_after_its_file_or_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the folder only where the file says no more than its part; the path makes no difference."""
+    folder = tmp_path / "agnews"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name, meant in [
+        ("train.csv", "agnews"), ("Test.csv.gz", "agnews"), ("dev", "agnews"), ("p6.csv", "p6"),
+        ("p6.csv.gz", "p6"), ("reviews.v2.csv", "reviews.v2"),
+    ]:  # fmt: skip
+        assert (
+            data_set(Path(name)) == data_set(folder / name) == data_set(folder / "../agnews" / name) == meant
+        )
 
 
 @pytest.mark.parametrize("content", ["- a list", "a: [1, [2]]", "{", "just text"])

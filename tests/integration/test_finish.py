@@ -104,7 +104,10 @@ def test_what_is_not_proved_is_refused(settings: Settings, db: Database, tmp_pat
     assert said.endswith("the next look is at 150.")
     assert not (tmp_path / "out").exists()
     assert [look.audited for look in looks.made(db, KEY, 0.02, 0.95)] == [100]
-    assert finish(settings, tmp_path / "out") == (1, said)
+    code, again = finish(settings, tmp_path / "out")
+    assert (code, again.endswith(said)) == (1, True)
+    assert again.startswith("Looks at this promise so far: 1 (at 100 audit labels).")
+    assert "makes the later ones harder" in again
     assert len(looks.made(db, KEY, 0.02, 0.95)) == 1
     assert looks.made(db, KEY, 0.05, 0.95) == []
 
@@ -248,12 +251,33 @@ def test_a_paid_teacher_is_doubted_where_its_readers_expect_another_answer(
     replies.save(db, teacher.name, replies.question_of(SPACE), answers)
     first, second = (finish(paid, tmp_path / name, "--max-error", "0.05") for name in ("one", "two"))
     assert first[0] == second[0] == 0, first
+    assert "has a confidence of 90% (union bound)" in first[1]
+    assert json.loads((tmp_path / "one" / "manifest.json").read_text())["joint_confidence"] == 0.9
     one, two = (rows_of(tmp_path / name / "finished.jsonl") for name in ("one", "two"))
     assert one == two
     auto = [row for row in one if row["provenance"] == "auto"]
     assert len(auto) > SIZE / 3
     assert sum(row["label"] != TRUTH[row["task"]] for row in auto) <= 0.02 * len(auto)
     assert "the first 150 only taught" in (tmp_path / "one" / "certificate.md").read_text()
+
+
+def test_labels_that_only_teach_the_selector_spend_nothing(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """With a paid teacher's answers, 150 audits test nothing: no look is kept."""
+    add_audited_project(settings, db, 150, FEW)
+    key = type(settings.openai_api_key)("a-key-for-tests")
+    paid = settings.model_copy(update={"teacher": "openai:gpt-4.1-mini", "openai_api_key": key})
+    (teacher,) = encoded(paid, NAMES).teachers
+    answers = {
+        text_hash(name): np.eye(2, dtype=np.float32)[SPACE.labels.index(label)]
+        for name, label in zip(NAMES, TRUTH, strict=True)
+    }
+    replies.save(db, teacher.name, replies.question_of(SPACE), answers)
+    code, said = finish(paid, tmp_path / "out")
+    assert (code, "the first 150 only teach" in said) == (1, True), said
+    assert said.endswith("the next look is at 200.")
+    assert looks.promises(db, KEY) == []
 
 
 def test_a_folder_that_can_not_be_written_names_the_option(

@@ -37,10 +37,11 @@ from ml_backend.queues import TUNE, enqueue_tune, queue
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
 from ml_backend.store.database import Database
+from ml_backend.tuning.counted import student_counts
 from ml_backend.tuning.due import Need, need
 from ml_backend.tuning.kept import Kept, digests, newest
 from ml_backend.tuning.notes import is_tuning, last_failure
-from ml_backend.tuning.seen import student_counts, student_line, tuning_seen
+from ml_backend.tuning.seen import student_line, tuning_seen
 from ml_backend.tuning.step import Tuning
 from ml_backend.wiring import Services
 from tests.conftest import wait_until

@@ -379,6 +379,7 @@ def test_the_audit_is_told(web: Web) -> None:
         "waiting": 1,
         "reserve": 412,
         "student": right,
+        "at_least": 0.69,
         "ece": 0.05,
         "teachers": {"gpt": {"hits": 31, "of": 33, "low": 0.8, "high": 0.98}},
     }
@@ -393,12 +394,13 @@ def test_the_audit_is_told(web: Web) -> None:
     assert entry["audit"] == found
     assert entry["stop"] == stop
     assert stop_line(entry["audit"], entry["stop"]) == (
-        "Accuracy 88% (73-95%, 34 audits). Stop: not yet, because the models still change."
+        "Accuracy 88% (73-95%, 34 audits, 2 skipped ones left out). Stop: not yet, because the models still change."
     )
     assert audit_line(entry["audit"]) == (
         "34 of 412 tasks so far, 2 skipped, 1 wait for those before them, student 88% of 34 (73-95%), "
-        "gpt 94% of 33 (80-98%)"
+        "gpt 94% of 33 (80-98%), student at least 69% with the skipped ones as errors"
     )
+    assert "at least" not in audit_line(entry["audit"] | {"at_least": None})
     samples = {
         (s.name, *sorted(s.labels.values())): s.value
         for family in text_string_to_metric_families(web.get("/metrics").text)

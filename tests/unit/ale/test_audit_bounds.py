@@ -11,26 +11,23 @@ from hypothesis import strategies as st
 from scipy.stats import binom, hypergeom
 
 from ale.audit.draws import at_most, chances
-from ale.audit.intervals import clopper_pearson, measure
+from ale.audit.intervals import Accuracy, clopper_pearson
 from ale.audit.sequence import capital, most_errors
 from ale.audit.spending import boundary, declared, following, spent
 from ale.chance import Rate
 
 
-def test_accuracy_leaves_skipped_audits_out_but_no_promise_does() -> None:
+def test_skipped_audits_count_as_errors_where_a_bound_is_told() -> None:
     """Eight of ten answered are right; with ten skipped ones only eight of twenty count."""
-    found = measure(np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, -1]), np.ones(10, np.int64), skipped=10)
-    assert found.answered == Rate(8, 10)
+    found = Accuracy(Rate(8, 10), skipped=10)
     assert found.counted == Rate(8, 20)
-    assert found.at_least() < 0.4 < measure(np.ones(10, np.int64), np.ones(10, np.int64)).at_least()
+    assert found.at_least() < 0.4 < Accuracy(Rate(10, 10), skipped=0).at_least()
 
 
 def test_nothing_audited_proves_nothing() -> None:
-    """The interval is everything, and so is it when all were skipped."""
-    nobody = np.zeros(0, np.int64)
-    assert measure(nobody, nobody).interval == (0.0, 1.0)
-    assert measure(nobody, nobody).at_least() == 0.0
-    assert measure(nobody, nobody, skipped=5).at_least() == 0.0
+    """The bound is nothing, and so is it when all were skipped; the interval is everything."""
+    assert Accuracy(Rate(0, 0), skipped=0).at_least() == 0.0
+    assert Accuracy(Rate(0, 0), skipped=5).at_least() == 0.0
     assert clopper_pearson(Rate(0, 0)) == (0.0, 1.0)
 
 

@@ -68,6 +68,44 @@ def test_a_rising_curve_goes_on() -> None:
     assert found.gain.low <= found.gain.expected <= found.gain.high
 
 
+def test_a_falling_curve_is_no_end() -> None:
+    """Neighbours agree by .99 and nothing is gained, but the models get worse and worse: no stop, and it is said."""
+    past, truth = curve(*((n, 0.10 + 0.00025 * n) for n in range(100, 501, 25)))
+    found = judge(past, np.arange(2000), truth[:2000])
+    assert found.kappa is not None
+    assert found.kappa >= 0.99
+    assert not found.stop
+    assert "the accuracy falls: the next 100 labels are expected to lose" in found.reason
+    assert found.gain is not None
+    assert -0.03 <= found.gain.expected <= -0.005
+
+
+def test_a_gain_that_may_be_large_is_no_end() -> None:
+    """Of 60 audited rows three were mended and three spoilt: nothing is expected, but the interval is too wide."""
+    past, truth = curve(*((n, 0.10) for n in range(100, 401, 50)))
+    for place, one in enumerate(past):
+        late = place >= len(past) // 2
+        one.said[:6] = (truth[:6] + np.array([not late] * 3 + [late] * 3)) % 3
+    found = judge(past, np.arange(60), truth[:60])
+    assert found.kappa is not None
+    assert found.kappa >= 0.99
+    assert found.gain is not None
+    assert (abs(found.gain.expected) < 0.005, found.gain.high >= 0.01, found.stop) == (True, True, False)
+    assert judge(past, np.arange(2000), truth[:2000]).stop, "beside 2,000 rows they are few"
+
+
+def test_rows_that_people_labelled_do_not_count_for_agreement() -> None:
+    """There the models repeat what they were told, or did not know it yet."""
+    past, truth = curve(*((n, 0.10) for n in range(100, 401, 50)))
+    for place, one in enumerate(past):
+        one.said[3000 : 4000 - 100 * place] = 0
+    told = np.arange(3000, 4000)
+    assert "still change" in judge(past, np.arange(200), truth[:200]).reason
+    found = judge(past, np.arange(200), truth[:200], labelled=told)
+    assert (found.kappa, found.stop) == (1.0, True)
+    assert not judge(past, np.arange(200), truth[:200], labelled=np.arange(POOL)).stop
+
+
 def test_a_power_law_is_continued() -> None:
     """From .30 - 2 n^-.7 at 200 to 800 labels, the next hundred gain what the law says."""
     past, truth = curve(*((n, 0.05 + 4 * n**-0.7) for n in range(200, 801, 50)))

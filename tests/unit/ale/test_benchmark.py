@@ -51,9 +51,12 @@ def test_data_is_checked_once_and_what_is_left_out_is_said() -> None:
     assert made.pool.gold.tolist() == [1, 0, 1]
     assert [example.id for example in made.pool.examples] == [0, 1, 2]
     assert made.notes == (
+        "no description of 'good': there the name has to do",
         "pool.csv: 0 rows without a label and 1 without text are left out",
         "1 texts of test.csv also stand in pool.csv",
     )
+    assert data(descriptions=None).notes == made.notes[1:]
+    assert data().notes[0] == "no description of 'bad', 'good': there the name has to do"
     twice = data(pool=Rows("pool.csv", ["x", "y", "x"], ["good", "bad", "bad"])).pool.groups
     assert twice[0] == twice[2] != twice[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_the_peer_runs_on_a_whole_curve() -> None:
     first, last = curve(arrays(), method, 0, [10, 60], 25)
     assert (first.method, first.labels, last.labels) == (PEER, 10, 60)
     assert last.accuracy > 0.6
+
+
+def test_the_peer_does_not_warn_into_the_progress_bar() -> None:
+    """Of more labels than half of the texts, which is how active learning begins."""
+    needs_small_text()
+    gold = np.arange(60) % 30
+    many = PeerInput(blobs(gold.tolist(), 30), gold, 30, np.arange(30), np.zeros(60, bool), [30], seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        (turn,) = PEERS[PEER](many)
+    assert turn.fit_seconds > 0
 
 
 def test_a_peer_is_named_or_its_absence_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import io
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ale.benchmark.screen import show
 from ale.benchmark.summary import times_as_many
 from ale.errors import ConfigurationError
 from ale.students import DEFAULT_STUDENT
+from ale.teachers.recorded import RecordedTeacher, answers_by_text
 from ale.types import Embeddings
 from tests.unit.ale.tiny_texts import Texts, needles
 
@@ -142,6 +144,12 @@ def test_an_audit_takes_its_rows_from_the_pool() -> None:
     assert {one["audited"] for one in said["reliability"]} == {False, True}
     both = [report.reliability(40, audited=audited) for audited in (False, True)]
     assert all(bins is not None and len(bins.accuracy) == 10 for bins in both)
+    held, of = report.covered
+    assert of == 4
+    assert held == round(4 * said["summary"]["ale"]["audit_coverage"])
+    out = io.StringIO()
+    show(report, Console(file=out, width=200))
+    assert f"held the accuracy on the test split in {held} of 4 points of ale." in out.getvalue()
     assert report.reliability(39, audited=False) is None
     with pytest.raises(ConfigurationError, match="60 audit labels leave nothing to label: the pool has 60"):
         run_benchmark(data(), BagOfWords(), Plan(audit=60), None, quiet)
@@ -174,7 +182,63 @@ def test_a_peer_is_compared_in_labels() -> None:
 
 def test_the_size_of_the_test_split_is_told() -> None:
     """Of 100 rows at .9: three points."""
-    assert made_up(ale=[(10, 0.5)]).standard_error == pytest.approx(0.03)
+    assert made_up(ale=[(10, 0.5)]).standard_error == pytest.approx(0.03, abs=2e-4)
+
+
+def test_a_small_test_split_that_is_all_right_leaves_something_open() -> None:
+    """Twenty right answers of twenty are no proof of all."""
+    report = made_up(ale=[(10, 0.5)])
+    told = replace(report, full_data_accuracy=1.0, settings={**report.settings, "test": 20})
+    assert told.standard_error == pytest.approx(0.5 / 21)
+    out = io.StringIO()
+    show(told, Console(file=out, width=200))
+    assert "2 labels, 1 seed. The hybrid student of all labels gets 1.000 (standard error" in out.getvalue()
+    assert "after 10 labels (the nearest budget to 200 and 500)" in out.getvalue()
+
+
+@pytest.mark.parametrize("students", [("linear", "hybrid"), ("hybrid", "linear")])
+def test_the_yardstick_is_the_student_of_ale(students: tuple[str, ...]) -> None:
+    """Whatever else is compared, and in whatever order."""
+    few = Plan(("margin",), students, (5,), seeds=1)
+    report = run_benchmark(hard_data(), BagOfWords(), few, None, quiet)
+    alone = run_benchmark(hard_data(), BagOfWords(), Plan((), ("linear",), (5,), seeds=1), None, quiet)
+    assert report.full_data_accuracy == alone.full_data_accuracy
+    assert report.as_json()["yardstick"] == "hybrid"
+
+
+def hard_data() -> BenchmarkData:
+    """On which the students differ."""
+    rng = np.random.default_rng(1)
+
+    def split(name: str) -> Rows:
+        gold = rng.integers(0, 4, 80)
+        texts = [
+            " ".join(f"w{word}" for word in [rng.integers(0, 4) * 9 + label, *rng.integers(0, 40, 6)])
+            for label in gold
+        ]
+        return Rows(name, [f"{i} {text}" for i, text in enumerate(texts)], [f"l{label}" for label in gold])
+
+    return make_data("hard", split("pool.csv"), split("test.csv"))
+
+
+def test_what_nobody_reads_and_what_no_label_is_are_notes() -> None:
+    """Descriptions without a teacher that reads them; a recorded column of other labels; where it came from."""
+    given = data()
+    told = replace(given, labels=replace(given.labels, hints=("a film", "a meal")))
+    plan = Plan((), budgets=(5,), seeds=1)
+    report = run_benchmark(told, BagOfWords(), plan, None, quiet, source={"text_column": "body"})
+    assert report.notes == ["nobody reads the descriptions: there is no teacher"]
+    assert report.settings["text_column"] == "body"
+    texts = given.pool.texts
+    for wrong, notes in ((0, 0), (12, 0), (13, 1)):
+        words = ["7" if i < wrong else given.labels.labels[label] for i, label in enumerate(given.pool.gold)]
+        teacher = RecordedTeacher("gpt", answers_by_text(texts, words))
+        found = run_benchmark(told, BagOfWords(), plan, teacher, quiet).notes
+        assert "nobody reads the descriptions: a recorded teacher has answered already" in found
+        assert (
+            len([note for note in found if f"{wrong} of 60 answers of the teacher recorded-gpt" in note])
+            == notes
+        )
 
 
 @pytest.mark.parametrize("width", [100, 160])
@@ -224,3 +288,46 @@ def test_the_transformer_student_follows_the_quick_one() -> None:
     assert at["margin+transformer", 10].accuracy == at["margin+hybrid", 10].accuracy
     assert at["margin+transformer", 100].accuracy > at["margin+hybrid", 100].accuracy
     assert at["margin+transformer", 100].fit_seconds > at["margin+hybrid", 100].fit_seconds
+    assert at["margin+transformer", 10].tuned_share == 0
+    assert (at["margin+transformer", 100].tuned_share or 0) > 0
+    assert at["margin+hybrid", 100].tuned_share is None
+    (note,) = report.all_notes
+    assert note == (
+        "margin+transformer is the hybrid student without a tuned encoder after 10 labels in 1 of 1 runs "
+        "(too few labels to tune on)"
+    )
+    told = {(point["method"], point["labels"]): point for point in report.as_json()["curves"]}
+    assert told["margin+transformer", 10]["untuned"] == "too_few_to_tune"
+    assert told["margin+transformer", 100]["tuned_share"] > 0
+    assert "tuned_share" not in told["margin+hybrid", 100]
+
+
+def test_a_tuning_without_time_ends_its_method_only() -> None:
+    """All else is shown; the row is the quick student's, and a note says why."""
+    pytest.importorskip("torch")
+    from tests.unit.ale.tiny_bert import TinyTuner
+
+    plan = Plan(("margin",), ("hybrid", "transformer"), (40,), seeds=2, batch=40)
+    report = run_benchmark(needle_data(), BagOfWords(), plan, None, quiet, tuner=TinyTuner(seconds=1e-6))
+    assert report.finished
+    accuracy = {name: curve.accuracy.tolist() for name, curve in report.curves.items()}
+    assert accuracy["margin+transformer"] == accuracy["margin+hybrid"] == accuracy["ale"]
+    assert report.all_notes[0] == (
+        "margin+transformer is the hybrid student without a tuned encoder after 40 labels in 2 of 2 runs "
+        "(--tune-seconds are too few to read the pool)"
+    )
+
+
+def test_a_tuning_that_lost_is_told_from_one_that_could_not_be() -> None:
+    """In how many runs and why, by number of labels; nobody is told that nothing can be tuned on no label."""
+
+    def point(seed: int, labels: int, share: float | None, why: str = "") -> Point:
+        return Point("tuned", seed, labels, 0.5, 0.5, 0.1, 1.0, tuned_share=share, untuned=why)
+
+    few = [point(seed, n, 0.0, "too_few_to_tune") for seed in (0, 1) for n in (0, 10)]
+    report = Report("set", 0.9, [*few, point(0, 50, 0.0, "lost"), point(1, 50, 0.7), point(0, 90, None)], {})
+    (note,) = report.all_notes
+    assert note == (
+        "tuned is the hybrid student without a tuned encoder after 10 labels in 2 of 2 runs (too few labels to "
+        "tune on), after 50 labels in 1 of 2 runs (tuning told held-out labels no better)"
+    )

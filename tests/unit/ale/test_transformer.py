@@ -144,7 +144,7 @@ def test_a_belief_about_other_rows_is_refused() -> None:
 
 
 def test_the_engine_calibrates_and_reviews_on_its_held_out_belief() -> None:
-    """A belief that is too sure of itself is published as sure as it is right, and finds the wrong labels."""
+    """A belief that is too sure of itself is published as sure as it is right, and what it doubts is wrong."""
     points, truth = pool()
     said = truth[LABELLED].copy()
     said[:6] = (said[:6] + 1) % 3
@@ -162,4 +162,6 @@ def test_the_engine_calibrates_and_reviews_on_its_held_out_belief() -> None:
     rest = learned.probs[len(LABELLED) :]
     correct = rest.argmax(axis=1) == truth[len(LABELLED) :]
     assert abs(float(rest.max(axis=1).mean()) - float(correct.mean())) < 0.12
-    assert len({issue.position for issue in learned.issues[:6]} & set(range(6))) >= 4
+    flagged = {issue.position for issue in learned.issues}
+    assert flagged
+    assert flagged <= set(range(6))

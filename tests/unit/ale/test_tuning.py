@@ -153,6 +153,21 @@ def test_a_pool_that_takes_too_long_is_refused() -> None:
         )
 
 
+def test_no_message_has_negative_seconds() -> None:
+    """Where reading the labelled texts alone took longer than there was, none are left."""
+    texts, truth = needles(100)
+    clock = ticking(1.0)
+    with pytest.raises(OutOfTime, match="of the 0 seconds that are left"):
+        tune_on(
+            reader(),
+            texts,
+            np.arange(60),
+            truth[:60],
+            plan=PLAN,
+            time=Countdown(0.5, lambda: next(clock)),
+        )
+
+
 @pytest.mark.parametrize(
     ("targets", "groups", "reason"),
     [

@@ -78,6 +78,9 @@ class TinyTuned(TinyReading):
 class TinyTuner:
     """Tunes it on texts whose words are numbers; see `ale.tuning.belief.Tuner`."""
 
+    def __init__(self, seconds: float = 1e6) -> None:
+        self._seconds = seconds
+
     def tune(
         self,
         texts: Sequence[str],
@@ -89,10 +92,10 @@ class TinyTuner:
         weights: NDArray[np.float64] | None = None,
         seed: int = 0,
     ) -> TinyTuned:
-        """Without a limit of time."""
+        """Without a limit of time, as long as none is given."""
         read, belief = tune_on(
             reader(labels), numbers(texts), labelled, targets,
-            plan=PLAN, groups=groups, weights=weights, seed=seed, time=Countdown(1e6),
+            plan=PLAN, groups=groups, weights=weights, seed=seed, time=Countdown(self._seconds),
         )  # fmt: skip
         return TinyTuned(read, belief)
 

@@ -19,7 +19,7 @@ from ale.students import LinearStudent
 from ale.text import text_hash
 from ale.types import LabelSpace
 from ml_backend.building import _checkpoint as checkpoint_of
-from ml_backend.certificate import ASSUMES, Made, certificate
+from ml_backend.certificate import ASSUMES, Made, certificate, joint_confidence
 from ml_backend.dataset import NO_AUDIT, AuditRows, Dataset, HumanLabel
 from ml_backend.finishing import AUTO, Question, answered_tasks, finished_rows, question, refusal
 from ml_backend.store.schema import Annotation, Task
@@ -172,9 +172,9 @@ def accepted() -> Finish:
     return Finish(np.arange(1050), 0.875, 310, 2, 0.02, 0.95, Look(600, "m"), 800)
 
 
-def refused(needed: int | None, at_best: int | None) -> Finish:
+def refused(needed: int | None, at_best: int | None, by_luck: int | None = None) -> Finish:
     """A refusal at 300 labels."""
-    return Finish(NOBODY, float("nan"), 120, 4, 0.02, 0.95, Look(300, "m"), 450, needed, at_best)
+    return Finish(NOBODY, float("nan"), 120, 4, 0.02, 0.95, Look(300, "m"), 450, needed, by_luck, at_best)
 
 
 def test_a_refusal_says_how_many_labels_it_takes() -> None:
@@ -183,7 +183,17 @@ def test_a_refusal_says_how_many_labels_it_takes() -> None:
         "Refused: 312 audit labels (skipped ones count as wrong) do not prove at most 2% wrong labels with 95% "
         "confidence: 488 more are needed if errors go on as observed, 138 more at best; the next look is at 450."
     )
-    assert "no number of them will do, 138 more at best; " in refusal(refused(None, 450), 312, 2000)
+    assert (
+        ": with errors as observed (4 wrong of 120) no number of them will do before the model is better; "
+        in (refusal(refused(None, 450), 312, 2000))
+    )
+    assert (
+        ": errors as observed (4 wrong of 120) are too many for any number of them, but may be bad luck: then 488 "
+        "more are needed, 138 more at best; " in refusal(refused(None, 450, 800), 312, 2000)
+    )
+    assert "none of them lies among the surest" in refusal(
+        replace(refused(None, None), audited=0, wrong=0), 312, 2000
+    )
     assert "138 more at best, but the audit's reserve has 400 tasks in all" in refusal(
         refused(800, 450), 312, 400
     )
@@ -192,6 +202,34 @@ def test_a_refusal_says_how_many_labels_it_takes() -> None:
         "Refused: 7 audit labels (skipped ones count as wrong) are too few for a look; the next look is at 100."
     )
     assert "looked at already" in refusal(replace(few, next_look=450), 312, 2000)
+
+
+@pytest.mark.parametrize("audits", [30, 100, 150, 180])
+def test_a_selector_that_is_still_fitted_is_no_hopeless_case(audits: int) -> None:
+    """With a paid teacher the first 150 audits test nothing: a sentence of its own, no look, no risk."""
+    front = list(range(audits))
+    unaided = sure_of(2400)
+    asked = question(
+        dataset(2400, [], audit_of(dict.fromkeys(front, 0), front)),
+        {100 + i for i in front},
+        unaided,
+        unaided.probs,
+    )
+    found = asked.look([], max_error=0.05, confidence=0.95)
+    assert found.look is None
+    assert refusal(found, audits, 600, asked.fitted) == (
+        f"Refused: {audits} audit labels (skipped ones count as wrong) prove nothing yet, as the first 150 only "
+        "teach which suggestions are surest; the next look is at 200."
+    )
+    assert "but the audit's reserve has 160 tasks in all" in refusal(found, audits, 160, asked.fitted)
+
+
+def test_what_several_promises_are_worth_together() -> None:
+    """Their risks add up; one alone has its own confidence; and no confidence is below nothing."""
+    assert joint_confidence([]) is None
+    assert joint_confidence([(0.02, 0.95, 3)]) == 0.95
+    assert joint_confidence([(0.02, 0.95, 2), (0.05, 0.95, 1), (0.05, 0.9, 1)]) == pytest.approx(0.8)
+    assert joint_confidence([(share / 100, 0.6, 1) for share in (1, 2, 3)]) == 0.0
 
 
 def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
@@ -221,6 +259,9 @@ def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
         "310 audit tasks stand at or above the threshold, 2 with a wrong suggestion",
         "2, at 300, 600 audit labels",
         "2% at 95% (2); 5% at 95% (1)",
+        "that none of them is broken, also when only the successful one is kept, has a confidence of 90% (union bound)",
+        "1 - k * risk (union bound)",
+        "Trying costs all the same: each try with a changed model spends part of the risk",
         "0123456789ab",
         "2026-02-03T00:00:00+00:00",
         *ASSUMES,
@@ -228,6 +269,8 @@ def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
         assert fact in page
     assert "Films \\| reviews \\| x" in page
     assert len(page.splitlines()) < 50
+    alone = certificate(accepted(), {"auto": 1050, "none": 43}, replace(made, promises=[(0.02, 0.95, 2)]))
+    assert "only the successful one" not in alone
 
 
 def test_a_question_is_looked_at_as_it_stands() -> None:

@@ -13,13 +13,15 @@ from ale.audit.reserve import place
 from ale.types import LabelSpace
 from ml_backend.dataset import NO_AUDIT, Dataset, HumanLabel
 from ml_backend.screens import stop_line
-from ml_backend.stopping import SAMPLE, stop_counts
+from ml_backend.stopping import SAMPLE, kind_of, stop_counts
 from ml_backend.store import pasts
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task
 
 KEY = "k"
 SPACE = LabelSpace(("a", "b"))
+RECIPE = {"student": "hybrid", "encoder": "e", "teacher": "zero-shot", "audit_share": "0.1"}
+KIND = kind_of(SPACE, RECIPE)
 SIZE = 400
 ORDER = np.argsort(place(KEY, range(SIZE)))
 RESERVED = ORDER[:100]
@@ -62,11 +64,11 @@ def beliefs(wrong: int, size: int = SIZE) -> NDArray[np.float32]:
 
 def test_models_that_have_come_to_rest_are_enough(db: Database) -> None:
     """Not before there are four of them; then kappa is 1 and nothing is left to gain."""
-    said = [stop_counts(db, KEY, SPACE, dataset(n), beliefs(3)) for n in (25, 50, 75, 100)]
+    said = [stop_counts(db, KEY, SPACE, RECIPE, dataset(n), beliefs(3)) for n in (25, 50, 75, 100)]
     assert [one["stop"] for one in said] == [False, False, False, True]
     assert "fewer than 4 models" in said[2]["reason"]
     assert (said[3]["kappa"], said[3]["gain"]["labels"]) == (1.0, 100)
-    assert stop_counts(db, KEY, SPACE, dataset(110, audits=20), beliefs(3))["reason"].startswith(
+    assert stop_counts(db, KEY, SPACE, RECIPE, dataset(110, audits=20), beliefs(3))["reason"].startswith(
         "20 audit labels"
     )
 
@@ -74,7 +76,7 @@ def test_models_that_have_come_to_rest_are_enough(db: Database) -> None:
 def test_models_that_still_change_go_on(db: Database) -> None:
     """Each is right about thirty tasks more than the one before."""
     for n in (25, 50, 75, 100):
-        said = stop_counts(db, KEY, SPACE, dataset(n), beliefs(120 - n))
+        said = stop_counts(db, KEY, SPACE, RECIPE, dataset(n), beliefs(120 - n))
     assert not said["stop"]
     assert said["reason"].startswith("the models still change")
 
@@ -82,28 +84,49 @@ def test_models_that_still_change_go_on(db: Database) -> None:
 def test_one_model_is_kept_every_few_labels(db: Database) -> None:
     """A model per answer would fill the database; one of other labels is none of them."""
     for n in (10, 11, 34, 35, 36, 60):
-        stop_counts(db, KEY, SPACE, dataset(n), beliefs(n))
-    kept = pasts.before(db, KEY, SPACE.labels_fingerprint, 1000)
+        stop_counts(db, KEY, SPACE, RECIPE, dataset(n), beliefs(n))
+    kept = pasts.before(db, KEY, KIND, 1000)
     assert [labels for labels, _ in kept] == [10, 35, 60]
     assert kept[1][1] == dict(zip(ORDER.tolist(), beliefs(35).argmax(axis=1)[ORDER].tolist(), strict=True))
-    assert [labels for labels, _ in pasts.before(db, KEY, SPACE.labels_fingerprint, 35)] == [10]
+    assert [labels for labels, _ in pasts.before(db, KEY, KIND, 35)] == [10]
     assert pasts.before(db, KEY, "other labels", 1000) == []
+
+
+def test_unlike_models_are_not_compared(db: Database) -> None:
+    """Another student, encoder or teacher begins anew; another share of audits, or a tuning, does not."""
+    for n in (25, 50, 75):
+        stop_counts(db, KEY, SPACE, RECIPE, dataset(n), beliefs(3))
+    same = RECIPE | {"audit_share": "0.2", "tuning": "an-id"}
+    for name in ("student", "encoder", "teacher"):
+        other = stop_counts(db, KEY, SPACE, RECIPE | {name: "another"}, dataset(100), beliefs(3))
+        assert "fewer than 4 models" in other["reason"]
+    assert stop_counts(db, KEY, SPACE, same, dataset(100), beliefs(3))["stop"]
+
+
+def test_labelled_tasks_do_not_count_where_models_are_compared(db: Database) -> None:
+    """What changes is the answer on tasks that people have labelled meanwhile, and on nothing else."""
+    told = ORDER[100:200]
+    for n in (25, 50, 75, 100):
+        said = beliefs(0)
+        said[told[n:]] = said[told[n:], ::-1]
+        found = stop_counts(db, KEY, SPACE, RECIPE, dataset(n), said)
+    assert (found["kappa"], found["stop"]) == (1.0, True)
 
 
 def test_what_is_compared_is_a_sample_in_the_audits_order(db: Database) -> None:
     """Of a large pool the first tasks of that order, and no more."""
     size = SAMPLE + 500
-    stop_counts(db, KEY, SPACE, dataset(25, size), beliefs(0, size))
-    [(_, said)] = pasts.before(db, KEY, SPACE.labels_fingerprint, 1000)
+    stop_counts(db, KEY, SPACE, RECIPE, dataset(25, size), beliefs(0, size))
+    [(_, said)] = pasts.before(db, KEY, KIND, 1000)
     assert list(said) == np.argsort(place(KEY, range(size)), kind="stable")[:SAMPLE].tolist()
 
 
 def test_after_a_large_import_the_comparison_begins_anew(db: Database) -> None:
     """Models that knew a fifth of today's tasks are no measure; after a small import they are."""
     for n in (25, 50, 75):
-        stop_counts(db, KEY, SPACE, dataset(n), beliefs(3))
-    assert stop_counts(db, KEY, SPACE, dataset(100, SIZE + 20), beliefs(3, SIZE + 20))["stop"]
-    grown = stop_counts(db, KEY, SPACE, dataset(125, 5 * SIZE), beliefs(3, 5 * SIZE))
+        stop_counts(db, KEY, SPACE, RECIPE, dataset(n), beliefs(3))
+    assert stop_counts(db, KEY, SPACE, RECIPE, dataset(100, SIZE + 20), beliefs(3, SIZE + 20))["stop"]
+    grown = stop_counts(db, KEY, SPACE, RECIPE, dataset(125, 5 * SIZE), beliefs(3, 5 * SIZE))
     assert "fewer than 4 models" in grown["reason"]
 
 
@@ -113,10 +136,12 @@ def test_how_it_is_said() -> None:
     gain = {"labels": 100, "expected": 0.004, "low": 0.001, "high": 0.009}
     stop = {"stop": False, "reason": "the models still change", "kappa": 0.9, "gain": gain}
     assert stop_line(audit, stop) == (
-        "Accuracy 87% (83-90%, 212 audits). The next 100 labels: +0.4 points (0.1 to 0.9). "
+        "Accuracy 87% (83-90%, 212 audits). The next 100 labels: +0.4 points (+0.1 to +0.9). "
         "Stop: not yet, because the models still change."
     )
     assert (
         stop_line(None, stop | {"gain": None, "stop": True}) == "Stop: yes, because the models still change."
     )
+    falling = gain | {"expected": -0.004, "low": -0.009}
+    assert "The next 100 labels: -0.4 points (-0.9 to +0.9)." in stop_line(audit, stop | {"gain": falling})
     assert stop_line(audit, None) == ""
