@@ -202,7 +202,9 @@ def _audit(
         audited=int(shown.sum()),
         front=measures.astype(np.int64),
         newer=np.flatnonzero(newer).astype(np.int64),
-        to_come=to_come if reach is None else max(0, to_come - (int(shown.sum()) - reach.since)),
+        to_come=to_come
+        if reach is None or reach.later == reach.upto
+        else max(0, reach.due - int(shown.sum())),
     )
     return found, reserved
 

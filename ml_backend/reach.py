@@ -30,11 +30,11 @@ def move(
     found = reserve.moved(tasks, said)
     if found == reserve.reach:
         return
-    project.audit_upto, project.audit_later, project.audit_later_since = found.upto, found.later, found.since
+    project.audit_upto, project.audit_later, project.audit_due = found.upto, found.later, found.due
     projects.change(
         db,
         project.key,
         audit_upto=found.upto,
         audit_later=found.later,
-        audit_later_since=found.since,
+        audit_due=found.due,
     )

@@ -98,8 +98,8 @@ def ids_of(tasks: Sequence[Task]) -> Indices:
 
 
 def _reach_of(project: Project) -> Reach | None:
-    upto, later, since = project.audit_upto, project.audit_later, project.audit_later_since
-    return None if upto is None or later is None or since is None else Reach(upto, later, since)
+    upto, later, due = project.audit_upto, project.audit_later, project.audit_due
+    return None if upto is None or later is None or due is None else Reach(upto, later, due)
 
 
 def _moment(text: str) -> datetime:

@@ -33,12 +33,12 @@ from ale.types import Indices, Scores
 @dataclass(frozen=True, slots=True)
 class Reach:
     """The audit measures texts with an id up to `upto`, and catches up with those up to `later`, which is `upto`
-    while there are none. `since`: how many audits had been answered when `later` was set.
+    while there are none. It has caught up when `due` audits have been answered in all.
     """
 
     upto: int
     later: int
-    since: int
+    due: int
 
 
 def front(places: Scores, shown: NDArray[np.bool_]) -> Indices:
@@ -62,28 +62,18 @@ def advance(
     measured, all texts belong to the pool.
     """
     answered, newest = int((reserved & shown).sum()), int(ids.max(initial=0))
-    if reach is None or not _length(ids <= reach.upto, places, reserved, shown):
+
+    def length(upto: int) -> int:
+        rows = reserved & (ids <= upto)
+        return len(front(places[rows], shown[rows]))
+
+    if reach is None or not length(reach.upto):
         return Reach(newest, newest, answered)
-    if reach.later > reach.upto and _caught_up(reach, ids, places, reserved, shown):
-        reach = replace(reach, upto=reach.later)
+    if reach.later > reach.upto and length(reach.later) >= length(reach.upto):
+        used_up = length(reach.later) == int((reserved & (ids <= reach.later)).sum())
+        if answered >= reach.due or used_up:
+            reach = replace(reach, upto=reach.later)
     if reach.later == reach.upto and newest > reach.upto:
-        reach = Reach(reach.upto, newest, answered)
+        wanted = needed(length(reach.upto), int((ids > reach.upto).sum()), len(ids))
+        reach = Reach(reach.upto, newest, answered + wanted)
     return reach
-
-
-def _caught_up(
-    reach: Reach, ids: Indices, places: Scores, reserved: NDArray[np.bool_], shown: NDArray[np.bool_]
-) -> bool:
-    old, all_ = ids <= reach.upto, ids <= reach.later
-    before, after = (_length(inside, places, reserved, shown) for inside in (old, all_))
-    if after < before:
-        return False
-    wanted = needed(before, int((all_ & ~old).sum()), int(all_.sum()))
-    return int((reserved & shown).sum()) - reach.since >= wanted or after == int((all_ & reserved).sum())
-
-
-def _length(
-    inside: NDArray[np.bool_], places: Scores, reserved: NDArray[np.bool_], shown: NDArray[np.bool_]
-) -> int:
-    rows = inside & reserved
-    return len(front(places[rows], shown[rows]))

@@ -88,8 +88,8 @@ class Project(Base):
     """The newest task that the audit speaks of (`ale.audit.front`); None = no learn run has set it yet."""
     audit_later: Mapped[int | None]
     """The newest task that it is catching up with; `audit_upto` while there is none."""
-    audit_later_since: Mapped[int | None]
-    """How many audits had been answered when `audit_later` was set."""
+    audit_due: Mapped[int | None]
+    """How many audits have to be answered in all until it has caught up with them."""
     webhook_id: Mapped[int | None]
     backend_id: Mapped[int | None]
     review_view_id: Mapped[int | None]

@@ -16,7 +16,7 @@ from ale.audit.reserve import RESERVE
 from ale.chance import Rate
 from ale.types import Indices
 
-OLD, BEGUN, UPTO = 1_500, 150, 320
+OLD, BEGUN, UPTO = 1_000, 100, 260
 """Texts at first; audits before more come, and at the end."""
 HARDER = (0.1, 0.5)
 """Share of errors among old and among new texts."""
@@ -26,7 +26,7 @@ ARRIVALS: dict[str, Arrivals] = {
     "one": lambda done: int(done == BEGUN),
     "a few": lambda done: 60 * (done == BEGUN),
     "stream": lambda _: 2,
-    "waves": lambda done: 300 * (done % 40 == 0),
+    "waves": lambda done: 200 * (done % 40 == 0),
     "ten times as many": lambda done: 10 * OLD * (done == BEGUN),
 }
 
@@ -82,11 +82,11 @@ class Pool:
         return rows[front(self.places[rows], self.shown[rows])]
 
 
-def history(seed: int, arrivals: Arrivals, upto: int = UPTO, old: int = OLD) -> Iterator[Pool]:
+def history(seed: int, arrivals: Arrivals) -> Iterator[Pool]:
     """The pool after each audit."""
     pool = Pool(np.random.default_rng(seed))
-    pool.come(old, HARDER[0])
-    for done in range(upto + 1):
+    pool.come(OLD, HARDER[0])
+    for done in range(UPTO + 1):
         if done >= BEGUN and (more := arrivals(done)):
             pool.come(more, HARDER[1])
         pool.look()
@@ -142,12 +142,12 @@ def test_an_import_alone_moves_nothing() -> None:
     """Learn runs without an answer between them, however many: the figures are those of before."""
     pool = next(one for done, one in enumerate(history(2, lambda _: 0)) if done == BEGUN)
     before = pool.front.tolist()
-    for count in (1, 7, 200, 15_000):
+    for count in (1, 7, 200, 5_000):
         pool.come(count, HARDER[1])
         for _ in range(3):
             pool.look()
         assert pool.front.tolist() == before
-    assert pool.reach == Reach(OLD, OLD + 1, BEGUN)
+    assert pool.reach == Reach(OLD, OLD + 1, BEGUN + 1)
 
 
 def test_a_task_that_somebody_holds_open_is_waited_for() -> None:
@@ -161,10 +161,11 @@ def test_a_task_that_somebody_holds_open_is_waited_for() -> None:
         pool.answer()
     pool.shown[held] = False
     pool.look()
-    assert (pool.reach, len(pool.front)) == (Reach(OLD, OLD + 400, BEGUN), BEGUN + 120 - _of_new(pool))
+    due = BEGUN + needed(BEGUN, 400, OLD + 400)
+    assert (pool.reach, len(pool.front)) == (Reach(OLD, OLD + 400, due), BEGUN + 120 - _of_new(pool))
     pool.shown[held] = True
     pool.look()
-    assert pool.reach == Reach(OLD + 400, OLD + 400, BEGUN)
+    assert pool.reach == Reach(OLD + 400, OLD + 400, due)
 
 
 def _of_new(pool: Pool) -> int:
