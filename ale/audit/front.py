@@ -44,7 +44,7 @@ class Reach:
 def front(places: Scores, shown: NDArray[np.bool_]) -> Indices:
     """Of texts at these places, in their order, those before the first that nobody has answered."""
     order = np.argsort(places, kind="stable")
-    return order[np.logical_and.accumulate(shown[order])].astype(np.int64)
+    return np.asarray(order[np.logical_and.accumulate(shown[order])], np.int64)
 
 
 def needed(length: int, new: int, pool: int) -> int:
