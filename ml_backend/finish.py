@@ -161,7 +161,9 @@ def _paid_opinion(db: Database, learning: Learning, space: LabelSpace, dataset: 
 
 
 def _heard(db: Database, learning: Learning, key: str, dataset: Dataset, teacher: Probs) -> list[Probs]:
-    """What readers of the teacher say of each text; nothing (NaN) of those that no learn run has encoded yet, or that are too new."""
+    """What readers of the teacher say of each text; nothing (NaN) of those that no learn run has encoded yet, and of
+    those that the audit does not speak of yet.
+    """
     vectors, known = learning.cache.lookup(dataset.hashes)
     known[dataset.audit.newer] = False
     if not known.any():

@@ -1,7 +1,8 @@
 """From a project's data set and its version in force to a look at the audit, and from that to a finished data set. Pure.
 
 What keeps the promise (see `ale.audit.finish` for why): the audited tasks are the beginning of the audit's order,
-skipped ones among them; tasks that are newer than what they speak of are out of reach (`ale.audit.front`); beliefs are those that no audit label has helped, out of fold where a label was learnt;
+skipped ones among them; tasks that are newer than what they speak of are out of reach (`ale.audit.front`);
+beliefs are those that no audit label has helped, out of fold where a label was learnt;
 whatever people have answered otherwise is out of reach, and counts as taken out by choice.
 """
 
