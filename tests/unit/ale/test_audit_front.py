@@ -208,7 +208,7 @@ def test_intervals_hold_whatever_comes(arrivals: Arrivals) -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
 @pytest.mark.parametrize("name", ["stream", "ten times as many"])
 def test_a_finish_labels_what_it_has_measured_and_nothing_else(name: str) -> None:
-    """Tried after every 25 audits since new texts came, half of which would get a wrong label: 30 % are promised.
+    """Tried after every 25 audits since new texts came, half of which would get a wrong label: 40 % are promised.
 
     The old texts keep that promise easily; where the new ones are most of the pool, it is broken by whoever labels
     them on the evidence of the old ones.
@@ -225,14 +225,14 @@ def test_a_finish_labels_what_it_has_measured_and_nothing_else(name: str) -> Non
                 pool.front,
                 pool.wrong[pool.front],
                 np.setdiff1d(np.flatnonzero(pool.shown & pool.spoken_of), pool.front),
-                max_error=0.3,
+                max_error=0.4,
                 version=str(pool.spoken_of.sum()),
                 made=made,
             )
             made += [found.look] if found.look is not None and found.look not in made else []
             if not found.refused:
                 succeeded += 1
-                broken += int(pool.wrong[found.rows].mean() > 0.3)
+                broken += int(pool.wrong[found.rows].mean() > 0.4)
                 assert pool.spoken_of[found.rows].all()
                 break
     assert succeeded >= 6
