@@ -20,7 +20,7 @@ def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
 
     `waiting` labels wait until the tasks before them have been shown. Who was asked nothing is left out. A rate's
     interval leaves skipped tasks out, of which nobody knows the truth; `at_least` is the student's lower bound
-    with them as errors.
+    with them as errors. All of it speaks of the first `texts`; of the `newer` ones, too, after some `to_come` more audits.
     """
     teachers = {voice.teacher.name: _right(voice, dataset) for voice in found.voices}
     return {
@@ -28,6 +28,9 @@ def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
         "skipped": audit.skipped,
         "waiting": len(dataset.audit.rows) - audit.n,
         "reserve": dataset.audit.size,
+        "texts": len(dataset.tasks) - len(dataset.audit.newer),
+        "newer": len(dataset.audit.newer),
+        "to_come": dataset.audit.to_come,
         "student": rate_row(audit.student) if audit.student.of else None,
         "at_least": number(Accuracy(audit.student, audit.skipped).at_least()) if audit.student.of else None,
         "ece": number(audit.ece),

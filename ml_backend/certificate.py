@@ -22,7 +22,7 @@ HOLDS = (
 
 ASSUMES = (
     "Blind labels by people are taken for the truth. A skipped audit task counts as an error.",
-    "The audit is a random order of all tasks, fixed beforehand. No label of it that is judged has helped the model.",
+    "The audit is a random order of these tasks, fixed beforehand. No label of it that is judged has helped the model.",
     "Tasks that people took out by labelling them are counted as right: all errors are among those that remain.",
     "The model errs no more often on tasks outside the audit's reserve than on those inside it.",
     "Nobody waited for a model that looks good on the audit before trying: which model is judged was left to chance.",
@@ -45,6 +45,7 @@ class Made:
     at: datetime
     audited: int
     skipped: int
+    newer: int
     fitted: int
     looks: Sequence[Look]
     promises: Sequence[tuple[float, float, int]]
@@ -101,6 +102,8 @@ def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
         "threshold": f"a confidence of {found.threshold:.6g} or more",
         "audit": f"{made.audited:,} tasks in their order, {made.skipped:,} of them skipped"
         + (f"; the first {made.fitted} only taught which suggestions are surest" if made.fitted else ""),
+        "newer tasks": f"{made.newer:,} came after the audit had begun to measure, and are not covered by it yet: "
+        "none of them was labelled automatically",
         "evidence": f"{judged.of:,} audit tasks stand at or above the threshold, {judged.hits:,} with a wrong "
         f"suggestion ({judged.share:.2%}; for a single look at most {upper:.2%}, Clopper-Pearson, 95 %)",
         "looks at this promise": f"{len({look.audited for look in made.looks})}, at {looks} audit labels",
@@ -111,6 +114,8 @@ def certificate(found: Finish, counts: Mapping[str, int], made: Made) -> str:
         "snapshot of people's labels": made.snapshot,
         "date": made.at.isoformat(timespec="seconds"),
     }
+    if not made.newer:
+        del facts["newer tasks"]
     lines = ["# Certificate", "", promise(found), "", "| | |", "|---|---|"]
     lines += [f"| {name} | {_cell(value)} |" for name, value in facts.items()]
     lines += [

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.audit.front import front, needed
 from ale.types import Indices, LabelSpace
-from ml_backend.reserve import Reserve
+from ml_backend.reserve import Reserve, ids_of
 from ml_backend.store.schema import Annotation, Task
 
 
@@ -40,6 +41,9 @@ class AuditRows:
     those that measure were shown and brought no label; `front` are both, in the audit's order. `order` are the rows that may still be served, those
     that nobody has answered first; `size` is how many tasks are in the reserve. Of `answered` tasks that were
     served since the audit began, `audited` were audits: labelled, or skipped.
+
+    All that speaks of the tasks but `newer` ones, which came when the audit had begun to measure; after some
+    `to_come` more audits it speaks of them as well (`ale.audit.front`).
     """
 
     rows: Indices
@@ -52,6 +56,8 @@ class AuditRows:
     answered: int
     audited: int
     front: Indices = field(default_factory=_no_rows)
+    newer: Indices = field(default_factory=_no_rows)
+    to_come: int = 0
 
     @property
     def measured(self) -> Indices:
@@ -171,13 +177,19 @@ def _audit(
     answers = [said.get(task.task_id, []) for task in tasks]
     places = reserve.places(tasks)
     reserved = reserve.keeps(tasks, places, answers)
+    ids, reach = ids_of(tasks), reserve.reach
+    newer = np.zeros(len(tasks), bool) if reach is None else ids > reach.upto
+    # What came after those that are caught up with is audited when its turn has come.
+    turn = newer if reach is None else ids > reach.later
     rows = np.flatnonzero(reserved)
     rows = rows[np.argsort(places[rows], kind="stable")]
     shown = np.array([bool(answers[row]) for row in rows], bool)
-    first = int(np.argmin(shown)) if not shown.all() else len(rows)  # the first that nobody has answered
+    known = rows[~newer[rows]]
+    measures = known[front(places[known], shown[~newer[rows]])]
     audited = [int(row) for row in rows if row in settled]
-    in_front = set(rows[:first].tolist())
-    waiting = [*rows[~shown].tolist(), *rows[shown].tolist()]
+    in_front = set(measures.tolist())
+    waiting = rows[np.lexsort((turn[rows], shown))].tolist()
+    to_come = needed(len(measures), int(newer.sum()), len(tasks))
     found = AuditRows(
         rows=np.array(audited, dtype=np.int64),
         targets=_targets([settled[row] for row in audited], labels),
@@ -188,7 +200,11 @@ def _audit(
         size=len(rows),
         answered=sum(map(reserve.served, tasks, answers)),
         audited=int(shown.sum()),
-        front=rows[:first].astype(np.int64),
+        front=measures.astype(np.int64),
+        newer=np.flatnonzero(newer).astype(np.int64),
+        to_come=to_come
+        if reach is None or reach.later == reach.upto
+        else max(0, reach.due - int(shown.sum())),
     )
     return found, reserved
 

@@ -29,7 +29,16 @@ from ml_backend.certificate import Made, certificate, joint_confidence, promise,
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.export import write_files
 from ml_backend.finish_files import WRITERS
-from ml_backend.finishing import AUTO, NONE, Question, answered_tasks, finished_rows, question, refusal
+from ml_backend.finishing import (
+    AUTO,
+    NONE,
+    Question,
+    answered_tasks,
+    finished_rows,
+    newer_words,
+    question,
+    refusal,
+)
 from ml_backend.instructions import space_of
 from ml_backend.learning import Learning, build_learning
 from ml_backend.opinions import opinion
@@ -92,10 +101,12 @@ def run_finish(console: Console, settings: Settings, wish: Wish) -> int:
         }
         if found.refused:
             text = refusal(found, len(read.asked.front), read.dataset.audit.size, read.asked.fitted)
+            text += newer_words(read.dataset)
         else:
             counts, told["snapshot"] = _write(db, settings, read, found, wish)
             told |= {"tasks": counts, "out": str(wish.out)}
             text = f"{promise(found)} {counts[NONE]:,} tasks have no label yet. The certificate is in {wish.out}."
+            text += newer_words(read.dataset)
             if together is not None and together < found.confidence:
                 text += f" {taken_together(together)}"
     finally:
@@ -150,8 +161,11 @@ def _paid_opinion(db: Database, learning: Learning, space: LabelSpace, dataset: 
 
 
 def _heard(db: Database, learning: Learning, key: str, dataset: Dataset, teacher: Probs) -> list[Probs]:
-    """What readers of the teacher say of each text; nothing (NaN) of those that no learn run has encoded yet."""
+    """What readers of the teacher say of each text; nothing (NaN) of those that no learn run has encoded yet, and of
+    those that the audit does not speak of yet.
+    """
     vectors, known = learning.cache.lookup(dataset.hashes)
+    known[dataset.audit.newer] = False
     if not known.any():
         return []
     texts = mirror.texts(db, key, sorted(set(dataset.hashes)))
@@ -173,6 +187,7 @@ def _outcome(read: _Read, found: Finish) -> Json:
         "confidence": found.confidence,
         "audited": len(read.asked.front),
         "skipped": read.dataset.audit.skipped,
+        "newer": len(read.dataset.audit.newer),
         "accepted": {"audited": found.audited, "wrong": found.wrong},
         "threshold": None if found.refused else found.threshold,
         "fitted": min(read.asked.fitted, len(read.asked.front)),
@@ -204,6 +219,7 @@ def _write(
         at=datetime.now(UTC),
         audited=len(read.asked.front),
         skipped=read.dataset.audit.skipped,
+        newer=len(read.dataset.audit.newer),
         fitted=read.asked.fitted,
         looks=looks.made(db, key, found.max_error, found.confidence),
         promises=looks.promises(db, key),

@@ -1,7 +1,8 @@
 """From a project's data set and its version in force to a look at the audit, and from that to a finished data set. Pure.
 
 What keeps the promise (see `ale.audit.finish` for why): the audited tasks are the beginning of the audit's order,
-skipped ones among them; beliefs are those that no audit label has helped, out of fold where a label was learnt;
+skipped ones among them; tasks that are newer than what they speak of are out of reach (`ale.audit.front`);
+beliefs are those that no audit label has helped, out of fold where a label was learnt;
 whatever people have answered otherwise is out of reach, and counts as taken out by choice.
 """
 
@@ -22,6 +23,7 @@ from ale.audit.spending import declared
 from ale.trust import words
 from ale.types import Indices, LabelSpace, Probs, Provenance, Scores
 from ml_backend.dataset import Dataset
+from ml_backend.reserve import ids_of
 from ml_backend.store.schema import Annotation, Task
 from ml_backend.unaided import Unaided
 
@@ -84,9 +86,11 @@ def question(
     in_front = np.zeros(len(dataset.tasks), bool)
     in_front[audit.front] = True
     by_people = np.array([task.task_id in answered for task in dataset.tasks], bool)
-    taken = by_people & ~in_front
+    spoken_of = np.ones(len(dataset.tasks), bool)
+    spoken_of[audit.newer] = False
+    taken = by_people & ~in_front & spoken_of
     # What the student learnt and nobody says any more: of such a row it knows too much.
-    known = ~np.isnan(unaided.probs).any(axis=1) & (taken | ~unaided.learnt)
+    known = ~np.isnan(unaided.probs).any(axis=1) & (taken | ~unaided.learnt) & spoken_of
     said = words(unaided.probs)
     truth = np.full(len(dataset.tasks), -1, np.int64)
     truth[audit.rows] = audit.targets
@@ -95,7 +99,9 @@ def question(
     confidence = np.nan_to_num(unaided.probs).max(axis=1, initial=0.0).astype(np.float64)
     if teacher is not None:
         probs = np.where(np.isnan(unaided.probs), np.float32(1 / unaided.probs.shape[1]), unaided.probs)
-        confidence = sureness(signs(probs, teacher, heard), audit.front[:fitted], ~wrong[:fitted])
+        table = signs(probs[spoken_of], teacher[spoken_of], [one[spoken_of] for one in heard])
+        first = np.searchsorted(np.flatnonzero(spoken_of), audit.front[:fitted])
+        confidence[spoken_of] = sureness(table, first, ~wrong[:fitted])
     confidence = np.where(known, confidence, np.nan)
     rows = np.flatnonzero(taken).astype(np.int64)
     return Question(
@@ -104,10 +110,12 @@ def question(
 
 
 def _fingerprint(dataset: Dataset, said: NDArray[np.int64], confidence: Scores, taken: Indices) -> str:
-    ids = np.array([task.task_id for task in dataset.tasks], np.int64)
+    """Of what is judged: newer tasks make no other model of it."""
+    ids = ids_of(dataset.tasks)
     digest = hashlib.sha256()
-    for part in (ids, said, confidence, taken):
-        digest.update(np.ascontiguousarray(part).tobytes())
+    for part in (ids, said, confidence):
+        digest.update(np.delete(part, dataset.audit.newer).tobytes())
+    digest.update(taken.tobytes())
     return digest.hexdigest()
 
 
@@ -171,6 +179,17 @@ def refusal(found: Finish, audited: int, reserve: int, fitted: int = 0) -> str:
     more = _more(found, audited) + _out_of_reach(max(found.next_look, found.needed_at_best or 0), reserve)
     promise = f"at most {percent(found.max_error)} wrong labels with {percent(found.confidence)} confidence"
     return f"Refused: {counted} do not prove {promise}: {more}; {later}."
+
+
+def newer_words(dataset: Dataset) -> str:
+    """That some tasks came too late for the audit to speak of them, as a sentence to add; empty if none did."""
+    newer, to_come = len(dataset.audit.newer), dataset.audit.to_come
+    if not newer:
+        return ""
+    return (
+        f" {newer:,} newer tasks were left out: the audit does not speak of them before "
+        f"about {max(1, to_come):,} more audits."
+    )
 
 
 def _more(found: Finish, audited: int) -> str:

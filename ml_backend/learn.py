@@ -33,6 +33,7 @@ from ml_backend.placing import (
     unranked_places,
 )
 from ml_backend.questions import wanted
+from ml_backend.reach import move
 from ml_backend.reserve import Reserve, reserve_under
 from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.second_opinions import (
@@ -96,6 +97,7 @@ class LearnRun:
         pool, raw = self._embedded(tasks)
         again = self.settings.second_opinion > 0 and int(theirs.get("maximum_annotations") or 1) == 1
         waits = settle_asked(self.db, self.project.key, tasks, annotations, on=again)
+        move(self.db, self.project, self._reserve, tasks, annotations)
         dataset = build_dataset(pool, annotations, self.space, self._reserve, waits)
         self._said = said_of(dataset, annotations, self.space)
         self._again = again

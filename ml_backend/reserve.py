@@ -16,15 +16,16 @@ label says, so those that stay are a random sample still, of the tasks that ALE 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.audit.front import Reach, advance
 from ale.audit.reserve import RESERVE, place
-from ale.types import Scores
+from ale.types import Indices, Scores
 from ml_backend.store.schema import Annotation, Project, Task
 
 SUGGESTED = {"prediction", "prediction-changed"}
@@ -33,10 +34,14 @@ SUGGESTED = {"prediction", "prediction-changed"}
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """The audit reserve of a project; `since` is when it came into force, None = not yet."""
+    """The audit reserve of a project; `since` is when it came into force, None = not yet.
+
+    `reach` says which tasks it speaks of just now; None = of all.
+    """
 
     project: str
     since: datetime | None
+    reach: Reach | None = None
 
     def places(self, tasks: Sequence[Task]) -> Scores:
         """Where each task stands in the audit stream; `RESERVE` and above: not in it."""
@@ -48,6 +53,14 @@ class Reserve:
         """Which tasks are in the reserve, given all that was said of each."""
         rows = zip(tasks, places, said, strict=True)
         return np.array([at < RESERVE and self._blind(task, all_) for task, at, all_ in rows], bool)
+
+    def moved(self, tasks: Sequence[Task], said: Mapping[int, Sequence[Annotation]]) -> Reach:
+        """The reach by now: further than before where the audit has caught up with newer tasks."""
+        tasks = [task for task in tasks if task.text_hash is not None]
+        answers = [said.get(task.task_id, ()) for task in tasks]
+        places = self.places(tasks)
+        shown = np.array([bool(one) for one in answers], bool)
+        return advance(self.reach, ids_of(tasks), places, self.keeps(tasks, places, answers), shown)
 
     def served(self, task: Task, said: Sequence[Annotation]) -> bool:
         """Whether somebody has answered a task that ALE had placed, or skipped it, since the reserve is in force."""
@@ -69,12 +82,24 @@ class Reserve:
 
 def reserve_under(share: float, project: Project) -> Reserve | None:
     """The tasks that measure, or will once a version hides its suggestions; None when nothing is to be audited."""
-    return None if share == 0 else Reserve(project.key, project.audit_since)
+    return None if share == 0 else Reserve(project.key, project.audit_since, _reach_of(project))
 
 
 def reserve_of(project: Project) -> Reserve | None:
     """The reserve whose labels measure just now; None where no label does."""
-    return Reserve(project.key, project.audit_since) if project.audit_since is not None else None
+    return (
+        None if project.audit_since is None else Reserve(project.key, project.audit_since, _reach_of(project))
+    )
+
+
+def ids_of(tasks: Sequence[Task]) -> Indices:
+    """Label Studio counts them up: a task with a higher one came later."""
+    return np.array([task.task_id for task in tasks], np.int64)
+
+
+def _reach_of(project: Project) -> Reach | None:
+    upto, later, due = project.audit_upto, project.audit_later, project.audit_due
+    return None if upto is None or later is None or due is None else Reach(upto, later, due)
 
 
 def _moment(text: str) -> datetime:

@@ -109,6 +109,11 @@ def audit_line(audit: Json) -> str:
         said.append(f"student at least {audit['at_least']:.0%} with the skipped ones as errors")
     if audit["student"] and audit["labels"] >= CALIBRATION_FROM:
         said.append(f"calibration error {audit['ece']:.2f}")
+    if audit.get("newer"):  # runs of an earlier ALE have none
+        said.append(
+            f"all of the first {audit['texts']:,} texts: the {audit['newer']:,} newer ones count "
+            f"after about {max(1, audit['to_come']):,} more audits"
+        )
     return ", ".join(said)
 
 

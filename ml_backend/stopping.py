@@ -1,21 +1,23 @@
 """Whether more labels still pay in a project, as a learn run writes it down.
 
 The rule (`ale.audit.stopping`) compares this student with those of the past on the first tasks of the audit's order:
-a random sample of the pool, which no student learns from as far as the reserve goes.
+a random sample of the pool, which no student learns from as far as the reserve goes. It speaks of the tasks that the
+audit speaks of: as long as there are many newer ones, it does not say that it is enough.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ale.audit.reserve import place
-from ale.audit.stopping import Past, Verdict, judge
+from ale.audit.stopping import MATTERS, Past, Verdict, judge
 from ale.trust import words
-from ale.types import LabelSpace, Probs
+from ale.types import Indices, LabelSpace, Probs
 from ml_backend.dataset import Dataset
 from ml_backend.store import pasts
 from ml_backend.store.database import Database
@@ -47,17 +49,32 @@ def stop_counts(
 ) -> Json:
     """The verdict on a student that believes `probs` of the tasks, which is remembered for the next verdict."""
     ids = np.array([task.task_id for task in dataset.tasks], np.int64)
-    rows = np.argsort(place(project, ids.tolist()), kind="stable")[:SAMPLE]
+    order = np.argsort(place(project, ids.tolist()), kind="stable")
+    newer = np.isin(order, dataset.audit.newer)
+    # Of those that the audit speaks of today, and of all, which is what it will speak of.
+    spoken_of = order[~newer][:SAMPLE]
+    rows = order[np.isin(order, spoken_of) | (np.arange(len(order)) < SAMPLE)]
     said = dict(zip(ids[rows].tolist(), words(probs[rows]).tolist(), strict=True))
     labels = len(dataset.labelled)
     kind = kind_of(space, recipe)
     past = pasts.before(db, project, kind, labels)
     pasts.keep(db, project, kind, labels, said)
-    return _row(_judge([*past, (labels, said)], dataset, ids))
+    verdict = _judge([*past, (labels, said)], dataset, ids, set(ids[spoken_of].tolist()))
+    return _row(_on_all(verdict, int(newer.sum()), len(ids)))
 
 
-def _judge(models: list[tuple[int, dict[int, int]]], dataset: Dataset, ids: np.ndarray[Any, Any]) -> Verdict:
-    now = models[-1][1]
+def _on_all(verdict: Verdict, newer: int, tasks: int) -> Verdict:
+    """No stop while newer tasks, of which nothing is known, may hide a gain that would count."""
+    if not verdict.stop or newer < MATTERS * tasks:
+        return verdict
+    return replace(verdict, stop=False, reason=f"the audit does not speak of the {newer:,} newer texts yet")
+
+
+def _judge(
+    models: list[tuple[int, dict[int, int]]], dataset: Dataset, ids: Indices, sample: set[int]
+) -> Verdict:
+    """On the tasks of the `sample`, as far as the models have an answer there."""
+    now = {task: one for task, one in models[-1][1].items() if task in sample}
     # After an import, models that have seen less than half of today's sample are no comparison.
     models = [(n, said) for n, said in models if 2 * len(said.keys() & now.keys()) >= len(now)]
     common = [task for task in now if all(task in said for _, said in models)]

@@ -29,10 +29,13 @@ from ale.types import Indices
 APART = 25
 """Labels between two models that are compared."""
 
+MATTERS = 0.01
+"""A gain of a point: who stops is not to miss one."""
+
 _ALIKE = 0.99
 _WINDOW = 3
 _SMALL = 0.005  # gain of the next hundred labels: two hundred then gain less than a point
-_HIGH = 0.01  # upper end of it: half a point delayed four of seven right stops by 50 to 200 labels
+_HIGH = MATTERS  # upper end of it: half a point delayed four of seven right stops by 50 to 200 labels
 _AUDITED = 50  # fewer rows cannot tell a flat curve from a steep one
 _POWERS = np.linspace(0.2, 1.5, 14)
 _DRAWS = 200

@@ -84,6 +84,12 @@ class Project(Base):
     full_publish_at: Mapped[datetime | None]
     audit_since: Mapped[datetime | None]
     """When the audit reserve came into force; labels that were given earlier train. None = no audit."""
+    audit_upto: Mapped[int | None]
+    """The newest task that the audit speaks of (`ale.audit.front`); None = no learn run has set it yet."""
+    audit_later: Mapped[int | None]
+    """The newest task that it is catching up with; `audit_upto` while there is none."""
+    audit_due: Mapped[int | None]
+    """How many audits have to be answered in all until it has caught up with them."""
     webhook_id: Mapped[int | None]
     backend_id: Mapped[int | None]
     review_view_id: Mapped[int | None]

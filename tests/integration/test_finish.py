@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ale.audit.front import needed
 from ale.text import text_hash
 from ml_backend.cli import app
+from ml_backend.reach import move
+from ml_backend.reserve import reserve_of
 from ml_backend.settings import Settings
-from ml_backend.store import looks, mirror, replies
+from ml_backend.store import looks, mirror, projects, replies
 from ml_backend.store.database import Database
+from ml_backend.store.mirror import TaskSeen
 from ml_backend.store.schema import Project
 from tests.integration.finishing import (
     FREE,
@@ -162,6 +166,44 @@ def test_only_audits_in_their_order_prove_anything(settings: Settings, db: Datab
 
 
 @pytest.mark.usefixtures("db")
+def test_an_import_in_the_middle_takes_no_promise_away(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """The same look gives the same tasks, and none of the new ones has a label that a machine gave."""
+    add_audited_project(settings, db, 450, FEW)
+    catch_up(db)
+    first = finish(settings, tmp_path / "first", "--max-error", "0.05", "--json")
+    new = [
+        TaskSeen(SIZE + i, f"new {i}", text_hash(f"new {i}"), is_labeled=False, updated_at="")
+        for i in range(200)
+    ]
+    mirror.save_tasks(db, KEY, new)
+    catch_up(db)
+    again = finish(settings, tmp_path / "again", "--max-error", "0.05", "--json")
+    told, before = json.loads(again[1]), json.loads(first[1])
+    assert (again[0], told["audited"], told["newer"]) == (0, 450, 200)
+    assert {name: told[name] for name in ("accepted", "threshold", "looks_before")} == {
+        name: before[name] for name in ("accepted", "threshold")
+    } | {"looks_before": [450]}
+    assert "200 newer tasks were left out" in told["said"]
+    kept = {row["task"]: row["provenance"] for row in rows_of(tmp_path / "again" / "finished.jsonl")}
+    assert {kept.pop(SIZE + i) for i in range(200)} == {"none"}
+    assert kept == {row["task"]: row["provenance"] for row in rows_of(tmp_path / "first" / "finished.jsonl")}
+    assert "200 came after the audit" in (tmp_path / "again" / "certificate.md").read_text()
+    project = projects.get(db, KEY)
+    assert (project.audit_upto, project.audit_later, project.audit_due) == (
+        SIZE - 1,
+        SIZE + 199,
+        450 + needed(450, 200, SIZE + 200),
+    )
+
+
+def catch_up(db: Database) -> None:
+    """What a learn run does for the audit."""
+    project = projects.get(db, KEY)
+    move(db, project, reserve_of(project), mirror.all_tasks(db, KEY), mirror.all_annotations(db, KEY))
+
+
 def test_what_can_not_be_judged_is_said(settings: Settings, db: Database, tmp_path: Path) -> None:
     """No project, no version, no audit, other labels, a version of an earlier ALE: one line each, no look."""
     assert finish(settings, tmp_path / "out")[1].endswith("run `ale connect 1`")

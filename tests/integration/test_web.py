@@ -401,6 +401,11 @@ def test_the_audit_is_told(web: Web) -> None:
         "gpt 94% of 33 (80-98%), student at least 69% with the skipped ones as errors"
     )
     assert "at least" not in audit_line(entry["audit"] | {"at_least": None})
+    newer = {"texts": 5000, "newer": 100, "to_come": 17}
+    assert audit_line(entry["audit"] | newer).endswith(
+        "errors, all of the first 5,000 texts: the 100 newer ones count after about 17 more audits"
+    )
+    assert audit_line(entry["audit"] | newer | {"newer": 0}) == audit_line(entry["audit"])
     samples = {
         (s.name, *sorted(s.labels.values())): s.value
         for family in text_string_to_metric_families(web.get("/metrics").text)

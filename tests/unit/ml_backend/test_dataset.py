@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ale.audit.front import Reach, needed
 from ale.audit.reserve import RESERVE, place
 from ale.types import LabelSpace
 from ml_backend.building import snapshot_rows
@@ -266,6 +268,37 @@ def test_an_imported_task_finds_its_place() -> None:
     found = audited(pool(set(shown) - {late}), annotations)
     assert ids(found, found.audit.measured) == RESERVED[:10]
     assert ids(found, found.audit.order)[0] == late
+
+
+def test_newer_tasks_leave_the_figures_as_they_are() -> None:
+    """They are served next, and measure nothing before the audit has caught up with them; then they have their places."""
+    shown = [i for i in RESERVED if i < 300][:20]
+    reserve = replace(RESERVE_OF, reach=Reach(299, 399, 20 + needed(20, 100, 400)))
+    found = build_dataset(pool(shown), [blindly(i) for i in shown], LABELS, reserve)
+    assert ids(found, found.audit.measured) == shown
+    assert ids(found, found.audit.newer) == list(range(300, 400))
+    assert found.audit.to_come == 12
+    waiting = [i for i in RESERVED if i not in shown]
+    assert ids(found, found.audit.order) == waiting
+    for more, upto in ((11, 299), (12, 399)):
+        answered = [*shown, *waiting[:more]]
+        by_task = {i: [blindly(i)] for i in answered}
+        reach = reserve.moved(pool(answered), by_task)
+        assert reach.upto == upto
+    annotations = [one for said in by_task.values() for one in said]
+    found = build_dataset(pool(answered), annotations, LABELS, replace(RESERVE_OF, reach=reach))
+    measured = ids(found, found.audit.measured)
+    assert measured == RESERVED[: len(measured)]
+    assert len(measured) >= 20
+    assert (len(found.audit.newer), found.audit.to_come) == (0, 0)
+
+
+def test_what_comes_later_still_is_audited_after_that() -> None:
+    """Whatever its place: what is caught up with is not made longer."""
+    reserve = replace(RESERVE_OF, reach=Reach(200, 300, 0))
+    found = build_dataset(pool(), [], LABELS, reserve)
+    waits = [i for i in RESERVED if i > 300]
+    assert ids(found, found.audit.order) == [*(i for i in RESERVED if i <= 300), *waits]
 
 
 def test_an_audit_label_makes_a_learn_run_due() -> None:

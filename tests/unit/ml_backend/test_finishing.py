@@ -21,7 +21,7 @@ from ale.types import LabelSpace
 from ml_backend.building import _checkpoint as checkpoint_of
 from ml_backend.certificate import ASSUMES, Made, certificate, joint_confidence
 from ml_backend.dataset import NO_AUDIT, AuditRows, Dataset, HumanLabel
-from ml_backend.finishing import AUTO, Question, answered_tasks, finished_rows, question, refusal
+from ml_backend.finishing import AUTO, Question, answered_tasks, finished_rows, newer_words, question, refusal
 from ml_backend.store.schema import Annotation, Task
 from ml_backend.unaided import Unaided, read_unaided, unaided_arrays
 
@@ -100,6 +100,24 @@ def test_anything_that_is_judged_makes_another_model() -> None:
     assert question(dataset(4, [1]), {101}, sure_of(4, 0.91)).model != plain
     assert question(dataset(4, [1, 2]), {101, 102}, sure_of(4)).model != plain
     assert question(dataset(5, [1]), {101}, sure_of(5)).model != plain
+
+
+def test_newer_tasks_are_left_out_and_make_no_other_model() -> None:
+    """Neither labelled nor counted as taken, whoever answered them, and a teacher's word on them changes nothing."""
+    teacher = np.tile(np.array([0.7, 0.3], np.float32), (7, 1))
+    before = dataset(5, [1], audit_of({0: 0}, [0]))
+    after = dataset(7, [1], replace(audit_of({0: 0}, [0]), newer=np.array([5, 6])))
+    for said in (None, teacher):
+        old = question(before, {100, 101}, sure_of(5), None if said is None else said[:5])
+        unaided = sure_of(7)
+        unaided.probs[5] = [0.2, 0.8]
+        new = question(after, {100, 101, 106}, unaided, said)
+        assert np.flatnonzero(np.isnan(new.confidence)).tolist() == [5, 6]
+        assert (new.model, new.taken.tolist()) == (old.model, [1])
+    assert newer_words(before) == ""
+    assert newer_words(replace(after, audit=replace(after.audit, to_come=17))) == (
+        " 2 newer tasks were left out: the audit does not speak of them before about 17 more audits."
+    )
 
 
 def test_the_selector_learns_from_the_first_audits_only() -> None:
@@ -243,6 +261,7 @@ def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
         at=datetime(2026, 2, 3, tzinfo=UTC),
         audited=612,
         skipped=5,
+        newer=30,
         fitted=150,
         looks=[Look(300, "m"), Look(600, "m")],
         promises=[(0.02, 0.95, 2), (0.05, 0.95, 1)],
@@ -258,6 +277,7 @@ def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
         "612 tasks in their order, 5 of them skipped; the first 150 only taught",
         "310 audit tasks stand at or above the threshold, 2 with a wrong suggestion",
         "2, at 300, 600 audit labels",
+        "30 came after the audit had begun to measure",
         "2% at 95% (2); 5% at 95% (1)",
         "that none of them is broken, also when only the successful one is kept, has a confidence of 90% (union bound)",
         "1 - k * risk (union bound)",
@@ -271,6 +291,7 @@ def test_the_certificate_fits_one_page_and_names_all_promises() -> None:
     assert len(page.splitlines()) < 50
     alone = certificate(accepted(), {"auto": 1050, "none": 43}, replace(made, promises=[(0.02, 0.95, 2)]))
     assert "only the successful one" not in alone
+    assert "newer" not in certificate(accepted(), {"auto": 1050, "none": 43}, replace(made, newer=0))
 
 
 def test_a_question_is_looked_at_as_it_stands() -> None:

@@ -130,6 +130,18 @@ def test_after_a_large_import_the_comparison_begins_anew(db: Database) -> None:
     assert "fewer than 4 models" in grown["reason"]
 
 
+def test_newer_tasks_take_no_figure_away_but_are_a_reason_to_go_on(db: Database) -> None:
+    """Gain and kappa speak of the tasks that were there; only few newer ones do not matter."""
+    for n in (25, 50, 75):
+        stop_counts(db, KEY, SPACE, RECIPE, dataset(n), beliefs(3))
+    for size, stop in ((SIZE + 3, True), (5 * SIZE, False)):
+        grown = dataset(100, size)
+        grown = replace(grown, audit=replace(grown.audit, newer=np.arange(SIZE, size)))
+        found = stop_counts(db, KEY, SPACE, RECIPE, grown, beliefs(3, size))
+        assert (found["stop"], found["kappa"], found["gain"]["labels"]) == (stop, 1.0, 100)
+    assert found["reason"] == "the audit does not speak of the 1,600 newer texts yet"
+
+
 def test_how_it_is_said() -> None:
     """Accuracy, gain, verdict; what is not known is left out."""
     audit = {"student": {"hits": 184, "of": 212, "low": 0.83, "high": 0.9}}
