@@ -111,8 +111,8 @@ def audit_line(audit: Json) -> str:
         said.append(f"calibration error {audit['ece']:.2f}")
     if audit.get("newer"):  # runs of an earlier ALE have none
         said.append(
-            f"all of the first {audit['texts']:,} texts: the {audit['newer']:,} newer ones count "
-            f"after about {max(1, audit['to_come']):,} more audits"
+            f"all of the first {audit['texts']:,} texts: newer ones ({audit['newer']:,}) count "
+            f"after about {max(1, audit['to_come']):,} more"
         )
     return ", ".join(said)
 

@@ -403,7 +403,7 @@ def test_the_audit_is_told(web: Web) -> None:
     assert "at least" not in audit_line(entry["audit"] | {"at_least": None})
     newer = {"texts": 5000, "newer": 100, "to_come": 17}
     assert audit_line(entry["audit"] | newer).endswith(
-        "errors, all of the first 5,000 texts: the 100 newer ones count after about 17 more audits"
+        "errors, all of the first 5,000 texts: newer ones (100) count after about 17 more"
     )
     assert audit_line(entry["audit"] | newer | {"newer": 0}) == audit_line(entry["audit"])
     samples = {
