@@ -31,7 +31,7 @@ KINDS = ("right", "confused", "eased")
 WRONG, PASSES, SLIPS = 0.1, 0.3, 0.03
 AGO = 20  # labels since the review whose doubts are used: in the loop it is that of the run before
 LOOKED = 0.1  # of the labels, a reviewer looks at
-REPEATED, MOST_REPEATS = 0.3, 4
+REPEATED, MOST_REPEATS, FEW = 0.3, 4, 3
 ALIKE = "all alike"
 
 Weights = NDArray[np.float64]
@@ -150,10 +150,24 @@ def ways(project: Project, data: Set, kind: str, seed: int) -> Iterator[tuple[st
 
 
 def _repeated(plain: LearnInput, data: Set, kind: str, seed: int) -> Iterator[tuple[str, LearnInput, str]]:
-    """Some of the texts have been labelled several times, by people who err apart."""
+    """Some of the texts, or a few of them very often, have been labelled several times, by people who err apart."""
     rng = np.random.default_rng(seed)
     n = len(plain.targets)
-    extra = np.where(rng.random(n) < REPEATED, rng.integers(1, MOST_REPEATS + 1, n), 0)
+    some = np.where(rng.random(n) < REPEATED, rng.integers(1, MOST_REPEATS + 1, n), 0)
+    yield from _shared("some repeated", some, plain, data, kind, rng)
+    few = np.zeros(n, np.int64)
+    few[rng.choice(n, FEW, replace=False)] = n // 4
+    yield from _shared("few repeated", few, plain, data, kind, rng)
+
+
+def _shared(
+    name: str,
+    extra: NDArray[np.int64],
+    plain: LearnInput,
+    data: Set,
+    kind: str,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, LearnInput, str]]:
     again = np.repeat(plain.labelled, extra)
     said = Annotators(data, kind, rng).answer(again, np.full(len(again), -1))
     rows = np.concatenate([plain.labelled, again])
@@ -162,8 +176,8 @@ def _repeated(plain: LearnInput, data: Set, kind: str, seed: int) -> Iterator[tu
         plain, labelled=rows, targets=np.concatenate([plain.targets, said]), groups=data.groups[rows]
     )
     nobody, sure = np.zeros(len(rows), bool), np.zeros(len(rows))
-    yield "repeated", several, ALIKE
-    yield "repeated, shared", replace(several, weights=label_weights(nobody, sure, groups)), "repeated"
+    yield name, several, ALIKE
+    yield f"{name}, shared", replace(several, weights=label_weights(nobody, sure, groups)), name
 
 
 def measure(given: LearnInput, data: Set, measuring: Indices) -> Figures:

@@ -104,6 +104,7 @@ class LearnRun:
         self._take_tuning(dataset)
         self.counts |= {
             "labels": len(dataset.labelled) + len(dataset.audit.rows),
+            "doubted": sum(human.doubt > 0 for human in dataset.humans),
             "pool": len(dataset.tasks),
             "excluded": dataset.excluded,
         }
