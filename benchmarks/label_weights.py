@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.benchmark.noise.injecting import class_dependent
 from ale.engine import Learned, LearnInput, learn
 from ale.metrics import accuracy, ece
 from ale.strategies import DEFAULT_STRATEGY, resolve_strategy
@@ -23,7 +24,6 @@ from ale.students import DEFAULT_STUDENT, resolve_student
 from ale.types import Indices
 from ale.weights import label_weights
 from benchmarks.figures import show
-from benchmarks.label_noise import class_dependent
 from benchmarks.sets import Set, add_options, read_sets
 from benchmarks.stack import say
 
