@@ -17,7 +17,7 @@ GIVEN = 1.0
 
 CONFIRMED = 1.0
 """Looked at twice: kept or put right in the review, or set as ground truth. Such a label is not doubted any more;
-half as much again or twice won nothing, and where no label was wrong it cost a quarter of a point or more.
+half as much again or twice won nothing, and where no label was wrong it cost a quarter of a point or more on MR.
 """
 
 DOUBTED = 0.3
