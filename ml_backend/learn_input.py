@@ -30,6 +30,7 @@ def learn_input(
         labelled=dataset.labelled,
         targets=dataset.targets,
         groups=dataset.groups,
+        weights=dataset.weights,
         labels=space,
         strategy=learning.strategy,
         student=learning.student,
