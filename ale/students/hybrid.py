@@ -29,6 +29,7 @@ from ale.students.candidates import (
     folds_for,
     held_out_logits,
     labelled_directions,
+    refuted,
     silence,
     stack,
 )
@@ -69,6 +70,7 @@ class HybridStudent:
         self._out_of_fold: NDArray[np.float64] | None = None
         self._pool: NDArray[np.float64] | None = None
         self._committee: NDArray[np.float32] | None = None
+        self._refuted = False
         self._surveyed: _Surveyed | None = None
 
     def fit(
@@ -86,6 +88,13 @@ class HybridStudent:
         if len(np.unique(targets)) < 2:
             raise NotEnoughLabels("need_two_classes", "a student needs labels of at least two classes")
         ground, basis = self._survey(pool, teacher)
+        counts = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
+        said = {} if ground is None else {name: o[labelled] for name, o in ground.opinions.items()}
+        self._refuted = (
+            teacher is not None and bool(said) and refuted(teacher[labelled], said, targets, counts)
+        )
+        if self._refuted:
+            ground, said = None, {}
         opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
         short = np.hstack([pool @ span, silence(teacher if ground is not None else None, len(pool))])
@@ -93,8 +102,8 @@ class HybridStudent:
             short[labelled],
             targets,
             one_hot(targets, labels),
-            np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
-            {name: opinion[labelled] for name, opinion in opinions.items()},
+            counts,
+            said,
         )
         heard = None
         if ground is not None and teacher is not None:
@@ -130,6 +139,11 @@ class HybridStudent:
             ]
         }
         return self
+
+    @property
+    def refuted(self) -> bool:
+        """Whether people's labels spoke so loudly against the teacher that it was not heard at all."""
+        return self._refuted
 
     def _survey(self, pool: Embeddings, teacher: Probs | None) -> tuple[Ground | None, NDArray[np.float32]]:
         """The ground and the main directions of a pool; half of a quick fit is spent on them."""
