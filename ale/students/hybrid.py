@@ -23,6 +23,8 @@ from ale.errors import LabelSpaceMismatch, NotEnoughLabels
 from ale.folds import assign_folds
 from ale.students.candidates import (
     ALL_OPINIONS,
+    FEW,
+    PLAIN,
     Labelled,
     candidates_for,
     fit_candidate,
@@ -90,11 +92,15 @@ class HybridStudent:
         ground, basis = self._survey(pool, teacher)
         counts = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
         said = {} if ground is None else {name: o[labelled] for name, o in ground.opinions.items()}
+        heard = None
+        if ground is not None and teacher is not None:
+            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
+        candidates = candidates_for(len(targets), labels, heard=heard)
         self._refuted = (
-            teacher is not None and bool(said) and refuted(teacher[labelled], said, targets, counts)
+            teacher is not None and candidates is FEW and refuted(teacher[labelled], said, targets, counts)
         )
         if self._refuted:
-            ground, said = None, {}
+            ground, said, candidates = None, {}, PLAIN
         opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
         short = np.hstack([pool @ span, silence(teacher if ground is not None else None, len(pool))])
@@ -105,10 +111,6 @@ class HybridStudent:
             counts,
             said,
         )
-        heard = None
-        if ground is not None and teacher is not None:
-            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
-        candidates = candidates_for(len(targets), labels, heard=heard)
         held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))
@@ -142,7 +144,7 @@ class HybridStudent:
 
     @property
     def refuted(self) -> bool:
-        """Whether people's labels spoke so loudly against the teacher that it was not heard at all."""
+        """Whether the first labels spoke so loudly against the teacher that it was not heard at all."""
         return self._refuted
 
     def _survey(self, pool: Embeddings, teacher: Probs | None) -> tuple[Ground | None, NDArray[np.float32]]:
