@@ -21,8 +21,8 @@ right and its intercept wrong (Prentice and Pyke, 1979).
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
-REFUTED = 20.0  # times; a random teacher gets there in a dozen labels or two, a good one never was below 1
-_HALF = 2.0  # temperature: one that is right half of the time but claims 90 % is worth much all the same
+REFUTED = 20.0  # times; a teacher that answers by lot gets there in a dozen labels or two, a weak one nowhere near
+_MODEST = 1.5  # temperature: one that is right half of the time but claims 90 % is worth much all the same
 _SILENT_ROWS = 90  # so long labels where the teacher was silent do not count; then people have said enough
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
 _ROUNDS, _FEW_ROUNDS, _TOLERANCE = 40, 20, 1e-4  # stopping early was no worse on held-out rows, only quicker
@@ -69,13 +69,13 @@ def refuted(
     """Whether the first labels speak so loudly against a teacher that nothing should lean on it; all are aligned.
 
     They do when they were `REFUTED` times as likely if nothing were known of any text, even with the opinions at
-    half of their expected scales. It does not matter who chose the texts: where a good teacher is doubted, its
+    two thirds of their expected scales. It does not matter who chose the texts: where a good teacher is doubted, its
     opinions contradict each other and stake little. Not for more labels than `FEW` is for: the mixture of
     `LEANING` costs nothing then, and makes use of a teacher that boasts but is right half of the time.
     """
     scales = ALL_OPINIONS.leans_on
     told = np.sum([scale * opinions[name] for name, scale in scales.items()], axis=0)
-    gained = log_softmax(told, _HALF)[np.arange(len(targets)), targets] + np.log(teacher.shape[1])
+    gained = log_softmax(told, _MODEST)[np.arange(len(targets)), targets] + np.log(teacher.shape[1])
     heard = ~np.isnan(teacher).any(axis=1)
     return bool((weights * gained)[heard].sum() < -np.log(REFUTED))
 
