@@ -21,7 +21,9 @@ right and its intercept wrong (Prentice and Pyke, 1979).
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
-REFUTED = 20.0  # times; a teacher that answers by lot gets there in a dozen labels or two, a weak one nowhere near
+REFUTED = (
+    20.0  # times; a teacher that answers by lot gets there in a dozen labels or two, a weak one nowhere near
+)
 _MODEST = 1.5  # temperature: one that is right half of the time but claims 90 % is worth much all the same
 _SILENT_ROWS = 90  # so long labels where the teacher was silent do not count; then people have said enough
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
