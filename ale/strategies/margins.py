@@ -27,12 +27,15 @@ def margin(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
 def margin_clusters(beliefs: Beliefs, batch: int, rng: np.random.Generator) -> Indices:
     """Of the ten batches with the smallest margin, the nearest to each of `batch` weighted centres.
 
-    Clustered margin after Zhdanov (2019); ordered by margin. Without any belief it is `typiclust`.
+    Clustered margin after Zhdanov (2019); ordered by margin. Without any belief it is `typiclust`, and with beliefs
+    that are all equally sure: words of a teacher that tells no confidence single out no text.
     """
     probs = beliefs.best
     if probs is None:
         return typiclust(beliefs, batch, rng)
     scores = margin_scores(probs)
+    if (scores == scores[:1]).all():
+        return typiclust(beliefs, batch, rng)
     head = ordered(scores, rng)[: head_size(batch)]
     if len(head) <= batch:
         return head

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.calibration import log_softmax
 from ale.folds import FOLDS
 from ale.students.leaning import INTERCEPT_L2, Leaning, Opinions, fit_leaning
 from ale.types import Embeddings, Probs
@@ -20,6 +21,10 @@ right and its intercept wrong (Prentice and Pyke, 1979).
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
+REFUTED = (
+    20.0  # times; a teacher that answers by lot gets there in a dozen labels or two, a weak one nowhere near
+)
+_MODEST = 1.5  # temperature: one that is right half of the time but claims 90 % is worth much all the same
 _SILENT_ROWS = 90  # so long labels where the teacher was silent do not count; then people have said enough
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
 _ROUNDS, _FEW_ROUNDS, _TOLERANCE = 40, 20, 1e-4  # stopping early was no worse on held-out rows, only quicker
@@ -55,6 +60,26 @@ FEW = (
 """With a dozen labels, which may all be of one odd kind, only what holds on to the teacher. The first that are
 asked are those it is silent about: they cannot tell how good its answers are, and may not overrule them.
 """
+
+
+def refuted(
+    teacher: Probs,
+    opinions: Mapping[str, NDArray[np.float32]],
+    targets: NDArray[np.int64],
+    weights: NDArray[np.float64],
+) -> bool:
+    """Whether the first labels speak so loudly against a teacher that nothing should lean on it; all are aligned.
+
+    They do when they were `REFUTED` times as likely if nothing were known of any text, even with the opinions at
+    two thirds of their expected scales. It does not matter who chose the texts: where a good teacher is doubted, its
+    opinions contradict each other and stake little. Not for more labels than `FEW` is for: the mixture of
+    `LEANING` costs nothing then, and makes use of a teacher that boasts but is right half of the time.
+    """
+    scales = ALL_OPINIONS.leans_on
+    told = np.sum([scale * opinions[name] for name, scale in scales.items()], axis=0)
+    gained = log_softmax(told, _MODEST)[np.arange(len(targets)), targets] + np.log(teacher.shape[1])
+    heard = ~np.isnan(teacher).any(axis=1)
+    return bool((weights * gained)[heard].sum() < -np.log(REFUTED))
 
 
 def candidates_for(rows: int, labels: int, *, heard: int | None) -> tuple[Candidate, ...]:

@@ -23,12 +23,15 @@ from ale.errors import LabelSpaceMismatch, NotEnoughLabels
 from ale.folds import assign_folds
 from ale.students.candidates import (
     ALL_OPINIONS,
+    FEW,
+    PLAIN,
     Labelled,
     candidates_for,
     fit_candidate,
     folds_for,
     held_out_logits,
     labelled_directions,
+    refuted,
     silence,
     stack,
 )
@@ -69,6 +72,7 @@ class HybridStudent:
         self._out_of_fold: NDArray[np.float64] | None = None
         self._pool: NDArray[np.float64] | None = None
         self._committee: NDArray[np.float32] | None = None
+        self._refuted = False
         self._surveyed: _Surveyed | None = None
 
     def fit(
@@ -86,6 +90,17 @@ class HybridStudent:
         if len(np.unique(targets)) < 2:
             raise NotEnoughLabels("need_two_classes", "a student needs labels of at least two classes")
         ground, basis = self._survey(pool, teacher)
+        counts = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
+        said = {} if ground is None else {name: o[labelled] for name, o in ground.opinions.items()}
+        heard = None
+        if ground is not None and teacher is not None:
+            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
+        candidates = candidates_for(len(targets), labels, heard=heard)
+        self._refuted = (
+            teacher is not None and candidates is FEW and refuted(teacher[labelled], said, targets, counts)
+        )
+        if self._refuted:
+            ground, said, candidates = None, {}, PLAIN
         opinions = {} if ground is None else ground.opinions
         span = labelled_directions(pool[labelled])
         short = np.hstack([pool @ span, silence(teacher if ground is not None else None, len(pool))])
@@ -93,13 +108,9 @@ class HybridStudent:
             short[labelled],
             targets,
             one_hot(targets, labels),
-            np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64),
-            {name: opinion[labelled] for name, opinion in opinions.items()},
+            counts,
+            said,
         )
-        heard = None
-        if ground is not None and teacher is not None:
-            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
-        candidates = candidates_for(len(targets), labels, heard=heard)
         held_out = held_out_logits(candidates, given, assign_folds(targets, groups, folds_for(labels)))
         verdict = judge(held_out, targets, given.weights, [c.believed for c in candidates])
         self._out_of_fold = _logs(verdict.mix(held_out))
@@ -130,6 +141,11 @@ class HybridStudent:
             ]
         }
         return self
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the first labels spoke so loudly against the teacher that it was not heard at all."""
+        return self._refuted
 
     def _survey(self, pool: Embeddings, teacher: Probs | None) -> tuple[Ground | None, NDArray[np.float32]]:
         """The ground and the main directions of a pool; half of a quick fit is spent on them."""

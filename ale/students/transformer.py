@@ -75,6 +75,11 @@ class TransformerStudent:
         """How the tuned encoder did on held-out labels; None where there was nothing to try."""
         return self._trial
 
+    @property
+    def refuted(self) -> bool:
+        """Of the hybrid student: whether the first labels refuted the teacher."""
+        return self._hybrid.refuted
+
     def fit(
         self,
         pool: Embeddings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ale.protocols import Student
-from ale.students import TransformerStudent
+from ale.students import HybridStudent, TransformerStudent
 from ml_backend.trusting import number
 from ml_backend.tuning.kept import Kept
 
@@ -15,6 +15,8 @@ Json = dict[str, Any]
 def student_counts(student: Student, kept: Kept | None) -> Json:
     """As a learn run writes it down. `alone` and `mixed` are the shares of held-out labels that are told right."""
     said: Json = {"kind": student.kind}
+    if isinstance(student, HybridStudent | TransformerStudent) and student.refuted:
+        said["teacher_refuted"] = True
     if isinstance(student, TransformerStudent) and kept is not None:
         trial = student.trial
         said |= {

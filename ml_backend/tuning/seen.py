@@ -31,6 +31,10 @@ def student_line(student: Json | None, tuning: Json | None) -> str:
     alone, 86% with it`.
     """
     said = [] if student is None else [_told(student, awaited=tuning is not None)]
+    if student is not None and student.get("teacher_refuted"):
+        said.append(
+            "the teacher is ignored so far: people's first labels contradict it more than chance would"
+        )
     if tuning is not None:
         said += ["an encoder is being tuned"] if tuning["running"] else []
         said += [f"the last tuning failed: {tuning['problem']}"] if tuning["problem"] else []

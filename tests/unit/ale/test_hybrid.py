@@ -82,6 +82,37 @@ def test_a_useless_teacher_costs_little(right: float) -> None:
     assert unseen(fit(120, teacher(truth, right))) > unseen(plain) - 0.03
 
 
+def wrong(truth: NDArray[np.int64]) -> Probs:
+    """A teacher that takes each label for the next one, nine times of ten as it says."""
+    said = np.eye(LABELS)[(truth + 1) % LABELS]
+    return np.where(said > 0, 0.9, 0.05).astype(np.float32)
+
+
+@pytest.mark.parametrize("labelled", [10, 25])
+def test_a_teacher_that_is_always_wrong_is_not_leant_on(labelled: int) -> None:
+    """Ten labels refute it: the student is the one without a teacher, bit by bit."""
+    points, truth = pool()
+    heard, alone = fit(labelled, wrong(truth)), fit(labelled, None)
+    assert heard.refuted
+    assert not alone.refuted
+    assert np.array_equal(heard.logits(points), alone.logits(points))
+    assert np.array_equal(heard.pool_logits(), alone.pool_logits())
+
+
+@pytest.mark.parametrize("labelled", [10, 25])
+def test_a_good_teacher_whose_doubted_texts_were_asked_first_is_kept(labelled: int) -> None:
+    """It is wrong about most of them; but there its opinions contradict each other, and had little to lose."""
+    points, truth = pool()
+    told = teacher(truth, 0.85)
+    alone = HybridStudent.of_teacher(points, told)
+    assert alone is not None
+    said = told.argmax(axis=1)
+    doubted = np.argsort(softmax(alone.pool_logits())[np.arange(len(truth)), said])
+    rows = doubted[~np.isnan(told[doubted]).any(axis=1)][:labelled]
+    assert np.mean(said[rows] == truth[rows]) < 0.5
+    assert not HybridStudent().fit(points, rows, truth[rows], labels=LABELS, teacher=told).refuted
+
+
 @pytest.mark.parametrize("labelled", [10, 60, 250])
 def test_without_a_teacher_it_is_no_worse_than_the_linear_student(labelled: int) -> None:
     """The same labels, nobody to lean on."""

@@ -52,6 +52,16 @@ def test_cold_start_takes_one_of_each_crowd() -> None:
     assert sorted(chosen // 10) == [0, 1, 2, 3]
 
 
+def test_a_teacher_that_is_equally_sure_of_all_texts_singles_out_none() -> None:
+    """Its words tell nothing of its doubts: the first batch covers the clusters, however small, as without it."""
+    crowds = np.repeat(np.eye(4, dtype=np.float32), [1_000, 10, 10, 10], axis=0)
+    points = crowds + 0.05 * rng().normal(size=crowds.shape).astype(np.float32)
+    words = np.where(np.eye(3, dtype=np.float32)[rng().integers(0, 3, len(points))] > 0, 0.8, 0.1)
+    for name in ("margin", "margin-clusters"):
+        chosen = STRATEGIES[name](Beliefs(points, teacher=words.astype(np.float32)), 4, rng())
+        assert chosen.tolist() == STRATEGIES["typiclust"](Beliefs(points), 4, rng()).tolist()
+
+
 def test_cold_start_leaves_covered_ground_for_last() -> None:
     """A crowd with a labelled member is not asked while another has none."""
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ale.students import HybridStudent, TransformerStudent
 from ale.text import text_hash
 from ml_backend.dataset import NO_AUDIT, Dataset, HumanLabel
 from ml_backend.store.schema import Task
+from ml_backend.tuning.counted import student_counts
 from ml_backend.tuning.due import Need, enough, need
 from ml_backend.tuning.kept import Kept, digests
 from ml_backend.tuning.notes import Failed
@@ -114,11 +116,25 @@ TUNED = {
 }
 
 
+@pytest.mark.parametrize("kind", [HybridStudent, TransformerStudent])
+def test_a_learn_run_writes_down_that_the_teacher_was_refuted(
+    kind: type[HybridStudent | TransformerStudent],
+) -> None:
+    """Only then: twelve labels, a teacher that is never right, and one that always is."""
+    truth = np.arange(60) % 2
+    points = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    right = np.eye(2, dtype=np.float32)[truth] * 0.8 + 0.1
+    for told, refuted in ((right[:, ::-1], True), (right, False)):
+        student = kind().fit(points, np.arange(12), truth[:12], labels=2, teacher=told)
+        assert student_counts(student, None).get("teacher_refuted", False) is refuted
+
+
 @pytest.mark.parametrize(
     ("student", "tuning", "said"),
     [
         (None, None, ""),
         ({"kind": "hybrid"}, None, "hybrid"),
+        ({"kind": "hybrid", "teacher_refuted": True}, None, "hybrid; the teacher is ignored so far: people's first labels contradict it more than chance would"),
         ({"kind": "transformer"}, QUIET, "transformer: the hybrid student alone, not tuned yet"),
         ({"kind": "transformer"}, QUIET | {"running": True}, "transformer: the hybrid student alone, not tuned yet; an encoder is being tuned"),
         (TUNED, QUIET, "transformer: hybrid with an encoder tuned on 200 labels at 2026-11-22T05:00:00+00:00 (share 61%); 79% of held-out labels right alone, 86% with it"),
