@@ -200,15 +200,33 @@ def _targets(humans: Sequence[HumanLabel], labels: LabelSpace) -> NDArray[np.int
 def settle(answers: Sequence[Annotation]) -> HumanLabel | None:
     """The majority's label, whatever the order of the answers; None when there is a tie.
 
-    A ground-truth annotation outvotes all that are not. The annotation named is the newest of the winners.
+    An answer that another one corrects has no vote; a ground-truth annotation outvotes all that are not. The
+    annotation named is the newest of the winners.
     """
-    trusted = [a for a in answers if a.ground_truth] or list(answers)
+    standing = [a for a in answers if correction(a, answers) is None]
+    trusted = [a for a in standing if a.ground_truth] or standing
     votes = Counter(a.label or "" for a in trusted)
     (winner, most), *others = votes.most_common()
     if others and others[0][1] == most:
         return None
     newest = max((a for a in trusted if a.label == winner), key=lambda a: (a.updated_at, a.annotation_id))
     return HumanLabel(newest.task_id, winner, newest.annotation_id, newest.annotator)
+
+
+def correction(annotation: Annotation, answers: Iterable[Annotation]) -> Annotation | None:
+    """The newest answer that was made from this one, by somebody who had seen it: it stands in its place.
+
+    Whoever saved this one again later has spoken last, and then both have a vote.
+    """
+    later = [
+        a
+        for a in answers
+        if a.parent_annotation == annotation.annotation_id
+        and not a.was_cancelled
+        and a.label is not None
+        and a.updated_at >= annotation.updated_at
+    ]
+    return max(later, key=lambda a: (a.updated_at, a.annotation_id), default=None)
 
 
 def why_unusable(annotation: Annotation, labels: LabelSpace) -> str:
