@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ml_backend.review_project.run import Report
     from ml_backend.store.schema import ReviewVerdict
 
+app = typer.Typer()
+
 _PANEL = "Label Studio project"
 
 Project = Annotated[
@@ -94,6 +96,7 @@ def _merged() -> inspect.Signature:
 
 
 review.__signature__ = _merged()  # type: ignore[attr-defined]
+app.command()(review)
 
 
 def _review_project(project: int, out: str, json_file: Path | None, *, write_back: bool) -> None:

@@ -99,7 +99,8 @@ def _similar(
 
 def _others(near: Sequence[int], dataset: Dataset, text_hash: str) -> list[int]:
     """The first few with texts of their own."""
-    seen, found = {text_hash}, []
+    seen = {text_hash}
+    found: list[int] = []
     for row in near:
         if dataset.hashes[row] not in seen and len(found) < SIMILAR:
             seen.add(dataset.hashes[row])

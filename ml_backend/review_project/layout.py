@@ -6,7 +6,6 @@ it at all: they come from the task's data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from html import escape
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -47,7 +46,7 @@ def review_config(label_config: str, control: Control) -> str:
     SubElement(view, "Header", value=_QUESTION, size="5")
     choices = SubElement(view, "Choices", name="label", toName=TEXT, choice="single", required="true")
     for values in _choices(label_config, control):
-        SubElement(choices, "Choice", dict(values))
+        SubElement(choices, "Choice", values)
     SubElement(view, "Header", value=f"${WHERE}", size="6")
     return tostring(view, encoding="unicode")
 
@@ -79,7 +78,7 @@ def shown(label: str, space: LabelSpace) -> str:
     return names[0] if names else label
 
 
-def _choices(label_config: str, control: Control) -> list[Mapping[str, str]]:
+def _choices(label_config: str, control: Control) -> list[dict[str, str]]:
     question = next(
         element
         for element in elements(parse(label_config), control.tag)
