@@ -31,9 +31,10 @@ def evidence_for(
     """The lines of "Why" by task."""
     if not flags:
         return {}
-    lines = {flag.task_id: [reason_of(flag)] for flag in flags}
-    for flag, said in zip(flags, _teachers(db, learning, space, flags), strict=True):
-        lines[flag.task_id] += said
+    lines = {
+        flag.task_id: [reason_of(flag, teachers=not said), *said]
+        for flag, said in zip(flags, _teachers(db, learning, space, flags), strict=True)
+    }
     dataset = build_dataset(
         mirror.all_tasks(db, project), mirror.all_annotations(db, project), space, reserve=None
     )
@@ -42,9 +43,11 @@ def evidence_for(
     return {task_id: "\n".join(told) for task_id, told in lines.items()}
 
 
-def reason_of(flag: ReviewFlag) -> str:
-    """The flag's reason without the gestures, which are for the tab."""
-    return flag.reason.removesuffix(GESTURES).strip()
+def reason_of(flag: ReviewFlag, *, teachers: bool) -> str:
+    """The flag's reason without the gestures, which are for the tab; without the teachers where each has a line."""
+    first, *more = flag.reason.removesuffix(GESTURES).strip().rstrip(".").split("; ")
+    kept = [part for part in more if teachers or not part.endswith(("agree", "agrees"))]
+    return f"{'; '.join([first, *kept])}."
 
 
 def _teachers(
@@ -58,7 +61,9 @@ def _teachers(
         for lines, row in zip(told, probs, strict=True):
             if np.isfinite(row).all():
                 best = int(row.argmax())
-                lines.append(f"{teacher.name} says {shown(space.labels[best], space)} ({row[best]:.2f}).")
+                ours = teacher.name.startswith("zero-shot")  # its full name is that of its weights
+                name = "The zero-shot teacher" if ours else teacher.name
+                lines.append(f"{name} says {shown(space.labels[best], space)} ({row[best]:.2f}).")
     return told
 
 

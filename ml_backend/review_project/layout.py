@@ -24,10 +24,11 @@ _QUESTION = (
     "Not sure: skip."
 )
 _STYLE = (
-    ".ale-text {font-size: 22px; line-height: 1.45; padding: 20px 24px; margin-bottom: 16px; "
-    "border: 1px solid #b4b4b4; border-radius: 8px} "
-    ".ale-facts {padding: 4px 24px 12px; margin-bottom: 16px; border-left: 4px solid #ffa663} "
-    ".ale-why {font-size: 16px; line-height: 1.5}"
+    ".ale-text {padding: 16px; margin-bottom: 16px; border: 1px solid #b4b4b4; border-radius: 8px} "
+    ".ale-text * {font-size: 22px; line-height: 1.45} "
+    ".ale-facts {padding: 0 16px 8px; margin-bottom: 16px; border-left: 4px solid #ffa663} "
+    ".ale-why * {font-size: 16px; line-height: 1.5} "
+    ".ale-where {margin-top: 24px} .ale-where * {font-size: 13px; font-weight: normal}"
 )
 _KEPT = ("value", "alias", "hint", "hotkey", "html")
 """What a choice brings along from the original; not `selected`, which would compete with the suggestion."""
@@ -47,7 +48,7 @@ def review_config(label_config: str, control: Control) -> str:
     choices = SubElement(view, "Choices", name="label", toName=TEXT, choice="single", required="true")
     for values in _choices(label_config, control):
         SubElement(choices, "Choice", values)
-    SubElement(view, "Header", value=f"${WHERE}", size="6")
+    SubElement(SubElement(view, "View", className="ale-where"), "Header", value=f"${WHERE}", size="6")
     return tostring(view, encoding="unicode")
 
 

@@ -41,8 +41,8 @@ def other_than(label: str) -> str:
 
 def with_errors(new_loop: NewLoop, how_many: int) -> tuple[Loop, dict[int, str], dict[int, str]]:
     """A connected project with planted errors, all of them flagged; right and given label of each."""
-    meant = messages(48)
-    at = [3 + 7 * i for i in range(how_many)]
+    meant = messages(160)
+    at = [3 + 25 * i for i in range(how_many)]
     given = [Message(m.text, other_than(m.label)) if i in at else m for i, m in enumerate(meant)]
     loop = new_loop(messages(6))
     ids = loop.add_labelled(given)
@@ -145,7 +145,7 @@ def test_answers_come_back_as_corrections_and_nothing_doubles(
         check=True,
     )
     assert "1 confirmed, 1 fixed on the original task" in done.stdout
-    rows = {int(row["task"]): row for row in csv.DictReader(csv_file.open())}
+    rows = {int(row["task"]): row for row in csv.DictReader(csv_file.read_text().splitlines())}
     assert {task_id: row["outcome"] for task_id, row in rows.items()} == {
         fixed: "fixed",
         confirmed: "confirmed",

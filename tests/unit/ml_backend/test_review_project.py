@@ -103,7 +103,9 @@ def test_the_surest_error_is_served_first() -> None:
 
 def test_the_reason_comes_without_the_gestures_of_the_tab() -> None:
     """There the right label is a key away; here it is a question."""
-    assert reason_of(flag()) == "Model says B (0.95)."
+    doubted = flag(reason=told("Model says B (0.95); teacher agrees; 3 of 4 similar too"))
+    assert reason_of(doubted, teachers=True) == "Model says B (0.95); teacher agrees; 3 of 4 similar too."
+    assert reason_of(doubted, teachers=False) == "Model says B (0.95); 3 of 4 similar too."
 
 
 # -- a correction counts, not the answer that it corrects ---------------------------------------------------
