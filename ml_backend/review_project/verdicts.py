@@ -129,23 +129,32 @@ def _carry_out(
 ) -> tuple[str, str, int | None]:
     """Outcome, why it is void, and the annotation that was written."""
     why = changed_since(control, task, row.annotation_id, row.annotation_updated_at, row.text_hash)
+    if not why and control.label_space.index(row.answer) is None:
+        why = LABEL_GONE
+    # By us before we were killed, or by hand: it stands in the place of the doubted one already.
+    made = {} if why or task is None else _made_from(control, task, row)
+    if made and row.answer not in made:
+        why = LABEL_CHANGED
     if why or task is None:
         return VOID, why, None
-    if control.label_space.index(row.answer) is None:
-        return VOID, LABEL_GONE, None
-    made = [
-        (int(raw["id"]), annotation_row(row.task_id, raw, control)["label"])
-        for raw in task["annotations"]
-        if raw.get("parent_annotation") == row.annotation_id and not raw.get("was_cancelled")
-    ]
-    if made:
-        # By us before we were killed, or by hand: it stands in the place of the doubted one already.
-        same = next((i for i, label in made if label == row.answer), None)
-        return (VOID, LABEL_CHANGED, None) if same is None else (FIXED, "", same)
     if row.answer == row.given:
         return CONFIRMED, "", None
-    if not write_back:
-        return REPORTED, "", None
+    if made:
+        return FIXED, "", made[row.answer]
+    return (FIXED, "", _write(client, control, task, row)) if write_back else (REPORTED, "", None)
+
+
+def _made_from(control: Control, task: Json, row: ReviewVerdict) -> dict[str | None, int]:
+    """Annotations that were made from the doubted one, by their label."""
+    return {
+        annotation_row(row.task_id, raw, control)["label"]: int(raw["id"])
+        for raw in task["annotations"]
+        if raw.get("parent_annotation") == row.annotation_id and not raw.get("was_cancelled")
+    }
+
+
+def _write(client: LabelStudioClient, control: Control, task: Json, row: ReviewVerdict) -> int:
+    """The reviewer's label as a new annotation; its number."""
     doubted = next(raw for raw in task["annotations"] if int(raw["id"]) == row.annotation_id)
     # What stands beside the label in the doubted annotation (a comment, spans) was not in question.
     beside = [item for item in doubted.get("result") or () if item.get("from_name") != control.from_name]
@@ -153,7 +162,7 @@ def _carry_out(
     values: Json = {"result": [*beside, chosen], "parent_annotation": row.annotation_id}
     if row.reviewer is not None:
         values["completed_by"] = row.reviewer
-    return FIXED, "", int(client.annotate(row.task_id, **values)["id"])
+    return int(client.annotate(row.task_id, **values)["id"])
 
 
 def _is_about(verdict: ReviewVerdict, flag: ReviewFlag) -> bool:

@@ -18,6 +18,7 @@ from ml_backend.review_project.layout import SUGGESTED, TEXT, WHY
 from ml_backend.review_project.run import Report, review_as_project
 from ml_backend.review_project.tasks import ABOUT, VERSION
 from ml_backend.store import review_project as stored
+from ml_backend.store.schema import ReviewVerdict
 from ml_backend.tabs import REVIEW_TITLE
 from tests.e2e.annotators import Annotator, another_annotator
 from tests.e2e.label_studio import LabelStudioUnderTest
@@ -165,11 +166,17 @@ def test_answers_come_back_as_corrections_and_nothing_doubles(
     learnt = {human.task_id: human.label for human in dataset.humans}
     assert (learnt[fixed], learnt[confirmed]) == (right[fixed], given[confirmed])
 
+    # As after a run that was killed before it could write down what it had done.
+    before_again = review_id(loop)
+    stored.forget(loop.ale.services.db, loop.key)
+    with loop.ale.services.db.session() as session:
+        session.query(ReviewVerdict).filter_by(project=loop.key).update({"outcome": "new"})
     loop.add_labelled(messages(3))
     loop.mark()
     loop.learn()
     again = run(loop, write_back=True)
-    assert (again.new, again.served.made) == (0, 0)
+    assert (again.new, again.created, review_id(loop)) == (0, False, before_again)
+    assert again.outcomes == {"confirmed": 1, "fixed": 1}
     assert set(asked(loop)) & set(right) == set(right)
     assert len(loop.annotations(fixed)) == 2
     assert status(loop).items() >= {(fixed, "fixed"), (confirmed, "confirmed")}
