@@ -18,7 +18,7 @@ from ml_backend.review_project.layout import SUGGESTED, TEXT, WHY
 from ml_backend.review_project.run import Report, review_as_project
 from ml_backend.review_project.tasks import ABOUT, VERSION
 from ml_backend.store import review_project as stored
-from ml_backend.store.schema import ReviewVerdict
+from ml_backend.store.schema import ReviewFlag, ReviewVerdict
 from ml_backend.tabs import REVIEW_TITLE
 from tests.e2e.annotators import Annotator, another_annotator
 from tests.e2e.label_studio import LabelStudioUnderTest
@@ -193,6 +193,17 @@ def test_what_has_changed_meanwhile_is_not_applied_and_a_deleted_project_comes_b
     run(loop)
     tasks = asked(loop)
     by_hand, reported, text, label, deleted = right
+    third = next(name for name in LABELS if name not in {right[by_hand], given[by_hand]})
+    with loop.ale.services.db.session() as session:
+        session.get_one(ReviewFlag, (loop.key, by_hand)).suggested = third
+    loop.ask("DELETE", f"predictions/{tasks[deleted]['predictions'][0]['id']}/")
+    assert run(loop).served.changed == 2
+    (moved,) = asked(loop)[by_hand]["predictions"]
+    assert (asked(loop)[by_hand]["data"][SUGGESTED], chosen(moved["result"])) == (third, third)
+    assert moved["id"] == tasks[by_hand]["predictions"][0]["id"], "a page may hold it"
+    assert chosen(asked(loop)[deleted]["predictions"][0]["result"]) == right[deleted]
+    assert run(loop).served.changed == 0
+
     loop.update(loop.annotations(by_hand)[0]["id"], right[by_hand])
     loop.mark()
     loop.learn()
