@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ale.calibration import fit_temperature, softmax
-from ale.cli import cache_folder, cached_encoder
+from ale.commands.cache import cache_folder, cached_encoder
 from ale.io.tables import read_table
 from ale.review.labelled import Columns, Labelled, read_columns
 from ale.review.whole import review_whole

@@ -10,7 +10,6 @@ from typer.core import TyperGroup
 
 from ale.cli import app as engine
 from ale.errors import AleError, ConfigurationError
-from ale.index_cli import app as index
 from ml_backend import ports
 from ml_backend.capture_cli import app as capture
 from ml_backend.export_cli import app as export
@@ -44,7 +43,6 @@ app = typer.Typer(
 )
 
 app.add_typer(engine)  # the commands that need no Label Studio
-app.add_typer(index)
 app.add_typer(export)
 app.add_typer(finish)
 app.add_typer(import_tasks)

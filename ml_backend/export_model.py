@@ -15,8 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from ale.commands.index_screen import Steps
 from ale.errors import ConfigurationError, LabelSpaceMismatch
-from ale.index_screen import Steps
 from ale.io.checkpoints import load_checkpoint
 from ale.io.labelled import read_texts
 from ale.io.model_folder import check_free, write_model

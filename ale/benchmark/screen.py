@@ -27,6 +27,7 @@ _WORDS = {
     "ask": "Teacher asked",
     "full data": "Fit on all labels",
     "label": "Labels given",
+    "noise": "Labels spoilt and searched",
 }
 
 
@@ -64,7 +65,7 @@ class Bars:
 
 def show(report: Report, console: Console | None = None) -> None:
     """The teacher, the tables of methods, the peers in a sentence each, and every note."""
-    out = console or _console()
+    out = console or roomy_console()
     settings = report.settings
     out.print(
         f"[bold]{report.dataset}[/]: {settings['pool']} texts to label, {settings['test']} to test, "
@@ -112,7 +113,7 @@ def _luck(report: Report) -> str:
     )
 
 
-def _console() -> Console:
+def roomy_console() -> Console:
     """The terminal; a pipe or a file has no width of its own and gets room for the tables."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
@@ -122,7 +123,7 @@ def _accuracies(report: Report) -> Table:
     """Mean accuracy on the test split by number of human labels, over the seeds."""
     curves = report.curves
     labels = sorted({int(n) for curve in curves.values() for n in curve.labels})
-    table = _table(["method", *map(str, labels)])
+    table = narrow_table(["method", *map(str, labels)])
     for name, curve in curves.items():
         accuracy = dict(zip(curve.labels.tolist(), curve.accuracy.tolist(), strict=True))
         table.add_row(name, *(f"{accuracy[n]:.3f}" if n in accuracy else "" for n in labels))
@@ -137,7 +138,7 @@ def _needs(report: Report) -> Table:
     headings += [f"ECE {n}" for n in at]
     headings += [f"audited\nECE {n}" for n in at if audited]
     headings += ["fit s", "learn s"]
-    table = _table(headings)
+    table = narrow_table(headings)
     for name, curve in report.curves.items():
         table.add_row(name, *_cells(curve, at, report.full_data_accuracy, audited=audited))
     return table
@@ -172,7 +173,7 @@ def _times(ratio: float | str | None) -> str:
     return "cannot be said" if ratio is None else str(ratio)
 
 
-def _table(headings: list[str]) -> Table:
+def narrow_table(headings: list[str]) -> Table:
     """Narrow, since ten budgets have to fit; where there is no room, a name is broken, a figure never."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column(headings[0], overflow="fold")

@@ -16,7 +16,7 @@ HOUSE = Path(ale.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 FOREIGN = {"ml_backend", "flask", "redis", "rq", "label_studio_sdk", "label_studio_ml"}
 NETWORK_AND_DISK = {"fsspec", "httpx", "requests", "urllib", "socket", "safetensors"}
-JOINTS = {"cli.py", "review_cli.py", "index_cli.py", "index_screen.py", "loading.py"}
+JOINTS = {"cli.py", "commands", "loading.py"}
 PLUG_INS = ("strategies", "teachers", "students")
 
 

@@ -188,7 +188,7 @@ def test_the_transformer_student_names_its_extra_at_the_start(tmp_path: Path) ->
 
 NO_TUNING = """
 import numpy as np
-from ale.cli import _tuner
+from ale.commands.benchmark import _tuner
 from ale.benchmark.run import Plan
 from ale.errors import MissingExtra
 from ale.io.tuner import MiniLMTuner

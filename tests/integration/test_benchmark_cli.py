@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from ale.cli import data_set
+from ale.commands.benchmark import data_set
 from ml_backend.cli import app
 from ml_backend.demo import sample
 from ml_backend.standin import SimulatedPolicy, StandIn
@@ -104,6 +104,23 @@ def test_a_recorded_teacher_is_judged_and_drawn(files: Path) -> None:
     assert found["summary"]["ale"]["accuracy_at"]["0"] > 0.5
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert "100 labels" in comments(reliability)
+
+
+def test_label_noise_is_searched_for(files: Path) -> None:
+    """A report of its own, with the settings that repeat it; what belongs to curves is refused."""
+    found = report(
+        files, "--label-noise", "class:0.1,uniform:0", "--noise-rows", "90", "--seeds", "1",
+        "--teacher", "recorded:gpt",
+    )  # fmt: skip
+    assert [(one["noise"], one["errors"]) for one in found["runs"]] == [("class:0.1", 9), ("uniform:0", 0)]
+    assert found["settings"]["label_noise"] == ["class:0.1", "uniform:0"]
+    assert found["settings"]["teacher_option"] == "recorded:gpt"
+    assert set(found["summary"]["class:0.1"]["detectors"]) >= {"ale", "ale-without-teacher", "cleanlab"}
+    refused = run(files, "--label-noise", "class:0.1", "--plot", str(files / "noise.png"))
+    assert refused.exit_code == 2
+    assert "leave out --plot" in refused.output
+    unknown = run(files, "--label-noise", "nonsense:0.1")
+    assert unknown.exit_code == 2
 
 
 def comments(svg: Path) -> str:

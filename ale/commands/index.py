@@ -54,8 +54,8 @@ def fit(
     Teaches the encoder student, then a scanner that imitates it some thousand times as fast, and measures both on
     texts they have not learnt from.
     """
+    from ale.commands.index_screen import Steps, show_fit
     from ale.fitting import FitInput, fit_model
-    from ale.index_screen import Steps, show_fit
     from ale.io.labelled import read_labelled
     from ale.io.model_folder import check_free, write_model
     from ale.students import resolve_student
@@ -180,7 +180,7 @@ def index(
     All columns are kept; label, confidence, model_version and reason are added (label_ale and so on where the name
     is taken). Rows without a readable text are kept and have a reason instead of a label.
     """
-    from ale.index_screen import Bar, show_index
+    from ale.commands.index_screen import Bar, show_index
     from ale.io.index.inputs import need_arrow
     from ale.loading import Elsewhere, load
     from ale.shares import shares_json

@@ -89,7 +89,7 @@ def review(
 
     Nothing is changed in the file. Texts stay on this machine.
     """
-    from ale.cli import cache_folder, cached_encoder
+    from ale.commands.cache import cache_folder, cached_encoder
     from ale.io.review_files import write_review_json
     from ale.io.tables import read_table
     from ale.review.labelled import read_columns
