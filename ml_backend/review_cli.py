@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ale.errors import ConfigurationError
-from ale.review_cli import review as review_file
+from ale.commands.review import review as review_file
 
 if TYPE_CHECKING:
     from ml_backend.review_project.run import Report
