@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ale.errors import ConfigurationError
 from ale.commands.review import review as review_file
+from ale.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ml_backend.review_project.run import Report
