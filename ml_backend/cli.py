@@ -16,6 +16,7 @@ from ml_backend.export_cli import app as export
 from ml_backend.finish_cli import app as finish
 from ml_backend.import_cli import app as import_tasks
 from ml_backend.patch_cli import patch
+from ml_backend.review_cli import app as review
 from ml_backend.serve_cli import app as serve_one
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ app.add_typer(finish)
 app.add_typer(import_tasks)
 app.add_typer(serve_one)
 app.add_typer(capture)
+app.add_typer(review)  # after the engine, whose command of that name it takes along
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ProjectId = Annotated[int, typer.Argument(min=1, help="The project's number, as in its address.")]

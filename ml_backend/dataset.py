@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ale.audit.front import front, needed
 from ale.types import Indices, LabelSpace
-from ale.audit.front import front, needed
-from ale.types import Indices, LabelSpace
 from ale.weights import label_weights
 from ml_backend.reserve import Reserve, ids_of
 from ml_backend.store.schema import Annotation, ReviewFlag, Task
@@ -236,9 +234,11 @@ def _targets(humans: Sequence[HumanLabel], labels: LabelSpace) -> NDArray[np.int
 def settle(answers: Sequence[Annotation]) -> HumanLabel | None:
     """The majority's label, whatever the order of the answers; None when there is a tie.
 
-    A ground-truth annotation outvotes all that are not. The annotation named is the newest of the winners.
+    An answer that another one corrects has no vote; a ground-truth annotation outvotes all that are not. The
+    annotation named is the newest of the winners.
     """
-    trusted = [a for a in answers if a.ground_truth] or list(answers)
+    standing = [a for a in answers if correction(a, answers) is None]
+    trusted = [a for a in standing if a.ground_truth] or standing
     votes = Counter(a.label or "" for a in trusted)
     (winner, most), *others = votes.most_common()
     if others and others[0][1] == most:
@@ -258,6 +258,22 @@ def _after_review(human: HumanLabel, task: Task, flag: ReviewFlag | None) -> Hum
     if flag.status in {"confirmed", "fixed"} and flag.settled_label == human.label:
         return replace(human, confirmed=True)
     return human
+
+
+def correction(annotation: Annotation, answers: Iterable[Annotation]) -> Annotation | None:
+    """The newest answer that was made from this one, by somebody who had seen it: it stands in its place.
+
+    Whoever saved this one again later has spoken last, and then both have a vote.
+    """
+    later = [
+        a
+        for a in answers
+        if a.parent_annotation == annotation.annotation_id
+        and not a.was_cancelled
+        and a.label is not None
+        and a.updated_at >= annotation.updated_at
+    ]
+    return max(later, key=lambda a: (a.updated_at, a.annotation_id), default=None)
 
 
 def why_unusable(annotation: Annotation, labels: LabelSpace) -> str:

@@ -154,6 +154,14 @@ class LabelStudioClient:
             Json, self._http.call("POST", f"api/tasks/{task_id}/annotations/", body=values, retry=False)
         )
 
+    def change_task_data(self, task_id: int, data: Json) -> None:
+        """Replace the whole `data` of a task that is ours alone: what somebody else wrote there would be lost."""
+        self._http.call("PATCH", f"api/tasks/{task_id}/", body={"data": data})
+
+    def delete_task(self, task_id: int) -> None:
+        """Delete a task with all that is on it; one that is gone already is fine."""
+        self._delete(f"api/tasks/{task_id}/")
+
     def ask_again(self, task_id: int) -> None:
         """Serve an answered task once more, to somebody else. Neither field does anything alone."""
         self._http.call("PATCH", f"api/tasks/{task_id}/", body={"is_labeled": False, "overlap": 2})

@@ -3,6 +3,7 @@
 A person decides in Label Studio's plain editor. Pressing the right key and Ctrl+Enter fixes the label;
 pressing the label's own key twice and Ctrl+Enter saves it unchanged, which confirms it. Both arrive as a
 newer `updated_at`; comparing the values with those taken when the flag was raised tells them apart.
+A second annotation made from the doubted one decides as well: that is how a review project writes back.
 A decision stays silent until the label or the text changes again. No human annotation is ever altered here.
 """
 
@@ -17,7 +18,7 @@ from sqlalchemy import select
 from ale.errors import PublishError
 from ale.types import LabelIssue, LabelSpace
 from ml_backend.controls import Control
-from ml_backend.dataset import Dataset
+from ml_backend.dataset import Dataset, correction
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.payloads import to_prediction
 from ml_backend.store.database import Database
@@ -39,16 +40,29 @@ SCORE_MOVED = 0.1  # a smaller change of a shown score is not worth a write
 
 def decide(db: Database, project: str, tasks: Iterable[Task], annotations: Iterable[Annotation]) -> int:
     """Settle the suspect flags on which a person acted since they were raised; how many."""
-    by_id = {annotation.annotation_id: annotation for annotation in annotations}
+    by_id: dict[int, Annotation] = {}
+    made_from: dict[int, list[Annotation]] = defaultdict(list)
+    for one in annotations:
+        by_id[one.annotation_id] = one
+        if one.parent_annotation is not None:
+            made_from[one.parent_annotation].append(one)
     hashes = {task.task_id: task.text_hash for task in tasks}
     settled = 0
     with db.session() as session:
         suspects = session.scalars(
-            select(ReviewFlag).where(ReviewFlag.project == project, ReviewFlag.status == "suspect")
+            select(ReviewFlag).where(
+                ReviewFlag.project == project, ReviewFlag.status.in_(("suspect", "reported"))
+            )
         )
         for flag in suspects:
             annotation = by_id.get(flag.annotation_id)
             status = _verdict(flag, annotation, hashes.get(flag.task_id))
+            later = made_from.get(flag.annotation_id, ())
+            instead = None if annotation is None else correction(annotation, later)
+            if status is None and instead is not None:
+                _settle(flag, "confirmed" if instead.label == flag.given else "fixed")
+                flag.decided_by, flag.settled_label = instead.annotator, instead.label or ""
+                settled += 1
             if status is None:
                 continue
             _settle(flag, status)
@@ -106,7 +120,7 @@ def update_flags(
 def _silent(flag: ReviewFlag, label: str, task: Task) -> bool:
     """A person has decided on this very label of this very text; another's agreement does not open it again."""
     return (
-        flag.status in {"confirmed", "fixed"}
+        flag.status in {"confirmed", "fixed", "reported"}
         and flag.settled_label == label
         and flag.text_hash == task.text_hash
     )

@@ -79,10 +79,14 @@ def said_of(dataset: Dataset, annotations: Iterable[Annotation], labels: LabelSp
     """The answers to the tasks that are learnt from, and to those where they outvote each other."""
     rows = {dataset.tasks[row].task_id: row for row in (*dataset.labelled.tolist(), *dataset.ties.tolist())}
     found = Said([], [], [], [])
-    for annotation in annotations:
+    every = list(annotations)
+    changed = {(a.parent_annotation, a.annotator) for a in every if a.parent_annotation is not None}
+    for annotation in every:
         row = rows.get(annotation.task_id)
         if row is None or annotation.annotator is None or why_unusable(annotation, labels):
             continue
+        if (annotation.annotation_id, annotation.annotator) in changed:
+            continue  # who corrects an answer of their own has changed their mind: one opinion
         found.rows.append(row)
         found.people.append(annotation.annotator)
         found.targets.append(labels.labels.index(annotation.label or ""))

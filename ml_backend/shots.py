@@ -84,13 +84,15 @@ def audit_texts(dataset: Dataset) -> list[str]:
 
 
 def left_out_tasks(db: Database, project: str) -> set[int]:
-    """Tasks whose label is no example: set aside as ground truth, or under suspicion in the review tab."""
+    """Tasks whose label is no example: set aside as ground truth, or doubted, by us or by a reviewer."""
     with db.session() as session:
         truth = session.scalars(
             select(Annotation.task_id).where(Annotation.project == project, Annotation.ground_truth)
         )
         doubted = session.scalars(
-            select(ReviewFlag.task_id).where(ReviewFlag.project == project, ReviewFlag.status == "suspect")
+            select(ReviewFlag.task_id).where(
+                ReviewFlag.project == project, ReviewFlag.status.in_(("suspect", "reported"))
+            )
         )
         return set(truth) | set(doubted)
 

@@ -170,6 +170,7 @@ def annotation_row(task_id: int, raw: Json, control: Control) -> dict[str, Any]:
         "updated_at": str(raw.get("updated_at") or ""),
         "lead_time": raw.get("lead_time"),
         "parent_prediction": raw.get("parent_prediction"),
+        "parent_annotation": raw.get("parent_annotation"),
         "origin": next(
             (str(i.get("origin") or "") for i in result if i.get("from_name") == control.from_name), ""
         ),

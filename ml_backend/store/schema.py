@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ml_backend.store.columns import Base
 from ml_backend.store.schema_audit import FinishLook, PastModel
 from ml_backend.store.schema_opinions import SecondOpinion
+from ml_backend.store.schema_review import ReviewProject, ReviewVerdict
 from ml_backend.store.schema_served import Feedback, Served
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
@@ -37,6 +38,8 @@ __all__ = [
     "Reply",
     "Reservation",
     "ReviewFlag",
+    "ReviewProject",
+    "ReviewVerdict",
     "Run",
     "SecondOpinion",
     "Served",
@@ -137,6 +140,8 @@ class Annotation(Base):
     lead_time: Mapped[float | None] = mapped_column(Double)
     """Seconds the annotator took; kept from the first sight, since a reviewer's Update replaces it."""
     parent_prediction: Mapped[int | None]
+    parent_annotation: Mapped[int | None]
+    """The answer that this one was made from and corrects: a reviewer's, or "Duplicate Annotation" in the editor."""
     origin: Mapped[str] = mapped_column(String(24), default="")
     """The editor's word for the supported control: manual · prediction (accepted as it was) · prediction-changed."""
 
@@ -197,7 +202,7 @@ class ReviewFlag(Base):
     task_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     annotation_id: Mapped[int] = mapped_column(Integer)
     status: Mapped[str] = mapped_column(String(16), default="suspect")
-    """suspect · confirmed · fixed · withdrawn."""
+    """suspect · confirmed · fixed · reported (a reviewer has said another label, which is not written back) · withdrawn."""
     shown: Mapped[bool] = mapped_column(default=False)
     """Label Studio's data fields say what this row says."""
     given: Mapped[str] = mapped_column(Text)

@@ -103,7 +103,15 @@ def test_a_database_of_the_last_number_is_taken_over_with_all_rows(old: Engine, 
     assert after.pop("alembic_version") == [(HEAD,)]
     assert before.pop("schema_number") == [(1, 7)]
     before["projects"] = [(*row, *[None] * 4) for row in before["projects"]]  # type: ignore[misc]
-    added = ("feedback", "finish_looks", "past_models", "second_opinions", "served")
+    added = (
+        "feedback",
+        "finish_looks",
+        "past_models",
+        "review_projects",
+        "review_verdicts",
+        "second_opinions",
+        "served",
+    )
     assert after == before | {name: [] for name in added}
     assert differences(old) == []
     with db.session() as session:

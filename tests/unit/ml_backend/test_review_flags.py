@@ -186,3 +186,48 @@ def test_reason_names_both_gestures_and_fits_the_column() -> None:
     assert "twice" in text
     assert "Ctrl+Enter" in text
     assert len(text) <= 120
+
+
+@pytest.mark.parametrize(("label", "status"), [("B", "fixed"), ("A", "confirmed")])
+def test_an_annotation_made_from_the_doubted_one_decides(mirrored: Mirror, label: str, status: str) -> None:
+    """It is the reviewer's word; the first annotation stays as it was, and no run asks again."""
+    mirrored.learn(ISSUE)
+    first = next(iter(mirror.all_annotations(mirrored.db, str(KEY))))
+    rows = [
+        {
+            "annotation_id": 70,
+            "task_id": 7,
+            "label": "A",
+            "values": first.values,
+            "updated_at": first.updated_at,
+        },
+        {
+            "annotation_id": 71,
+            "task_id": 7,
+            "label": label,
+            "values": {},
+            "updated_at": "2026-02-01T00:00:00Z",
+            "annotator": 5,
+            "parent_annotation": 70,
+        },
+    ]
+    mirror.save_annotations(mirrored.db, str(KEY), [7], rows)
+    given = 1 if label == "B" else 0
+    for _ in range(3):
+        mirrored.learn(replace(ISSUE, given=given, suggested=1 - given))
+        assert mirrored.status == status
+    assert mirrored.flag is not None
+    assert mirrored.flag.decided_by == 5
+
+
+def test_a_reported_verdict_is_silent_until_somebody_acts(mirrored: Mirror) -> None:
+    """The wrong label still stands there: no run brings it up, and saving another one fixes it."""
+    mirrored.learn(ISSUE)
+    with mirrored.db.session() as session:
+        session.query(ReviewFlag).update({"status": "reported", "settled_label": "A"})
+    for _ in range(2):
+        mirrored.learn(ISSUE)
+        assert mirrored.status == "reported"
+    mirrored.save("B")
+    mirrored.learn()
+    assert mirrored.status == "fixed"
