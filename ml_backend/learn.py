@@ -1,4 +1,7 @@
-"""One learn run: sync, learn, rank, publish, review. Idempotent; called by the worker, knows no queue."""
+"""One learn run: sync, learn, rank, publish, review. Idempotent; called by the worker, knows no queue.
+
+It only orders the steps, each of which has a file of its own; it is long because they are many and share one state.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -21,6 +24,7 @@ from ml_backend.building import build_version
 from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels
 from ml_backend.label_studio import Json, LabelStudioClient
+from ml_backend.learn_due import all_is_due, learning_is_due, why_wait
 from ml_backend.learn_input import learn_input
 from ml_backend.learning import Learning
 from ml_backend.opinions import NOBODY, Opinion, beaten, opinion
@@ -59,8 +63,6 @@ from ml_backend.tuning.kept import Kept, newest
 from ml_backend.tuning.switch import tunes
 
 logger = logging.getLogger(__name__)
-
-GROWTH = 1.25  # a retrain for the teacher's sake is due when its answers have grown by a quarter
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ class LearnRun:
         waiting = self._waiting(current, dataset, teacher)
         if waiting:
             return "not_ready", waiting
-        if current is not None and not (force or self._due(current, content, teacher)):
+        if current is not None and not (force or self._due(current, content)):
             outcome = self._fill(current, tasks, dataset, raw, teacher)
         else:
             outcome = self._learn(current, tasks, dataset, raw, teacher, content)
@@ -189,26 +191,22 @@ class LearnRun:
         """Why it is better to wait for the teach job than to publish now; empty when it is not."""
         if current is not None or not self.teach_more:
             return ""
-        if not dataset.tasks:
-            return self.project.teacher_problem or "the texts are being encoded"
-        if self.project.teacher_problem:
-            return ""
-        if teacher is None and self.learning.teachers and not len(dataset.labelled):
-            return "the teacher is giving its first answers"
-        return ""
+        return why_wait(self.learning, self.project, dataset, teacher)
 
     @property
     def _first_pass(self) -> bool:
         """Whether more answers or embeddings are on their way; a teacher that can not go on is not waited for."""
         return self.teach_more and not (self.project.teacher_problem and not self.counts["not_embedded"])
 
-    def _due(self, current: Version, content: str, teacher: Probs | None) -> bool:
-        answers = self.counts.get("teacher_answers", 0)
-        if self.project.full_publish_at is None and not self._first_pass:
-            return True  # the first pass is over: now all of the pool gets its place
-        if self._audit_changes:
-            return True
-        return content != self.project.content_hash or answers > GROWTH * current.answers
+    def _due(self, current: Version, content: str) -> bool:
+        return learning_is_due(
+            self.project,
+            current,
+            content,
+            self.counts.get("teacher_answers", 0),
+            first_pass=self._first_pass,
+            audit_changes=self._audit_changes,
+        )
 
     # -- the two ways to publish ---------------------------------------------------------------------
 
@@ -241,21 +239,7 @@ class LearnRun:
             learned = learn(
                 learn_input(self.settings, self.learning, self.project, self.space, dataset, raw, teacher)
             )
-        self.counts |= {"metrics": learned.metrics, "reasons": learned.reasons}
-        if self._reserve is not None:
-            self.counts["audit"] = audit_counts(learned.audit, self._opinion, dataset)
-        if learned.student is not None:
-            self.counts["student"] = student_counts(learned.student, self._kept)
-            self.counts["stop"] = stop_counts(
-                self.db, self.project.key, self.space, self.learning.recipe, dataset, learned.probs
-            )
-        self.counts["trust"] = trust_in(
-            self._opinion,
-            learned.held_out,
-            self.space,
-            dataset,
-            None if learned.student is None else learned.probs,
-        )
+        self.counts |= self._learned_counts(dataset, learned)
         figures = beaten(self._opinion, learned.held_out, dataset)
         if figures != self.project.teacher_beaten:
             projects.change(self.db, self.project.key, teacher_beaten=figures)
@@ -286,16 +270,29 @@ class LearnRun:
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
         return outcome
 
+    def _learned_counts(self, dataset: Dataset, learned: Learned) -> Json:
+        """What the run's row says of the student, the teachers and the audit."""
+        probs = None if learned.student is None else learned.probs
+        found: Json = {"metrics": learned.metrics, "reasons": learned.reasons}
+        found["trust"] = trust_in(self._opinion, learned.held_out, self.space, dataset, probs)
+        if self._reserve is not None:
+            found["audit"] = audit_counts(learned.audit, self._opinion, dataset)
+        if learned.student is not None:
+            found["student"] = student_counts(learned.student, self._kept)
+            found["stop"] = stop_counts(
+                self.db, self.project.key, self.space, self.learning.recipe, dataset, learned.probs
+            )
+        return found
+
     def _whole(self, current: Version | None, kind: str) -> bool:
-        """Whether all tasks get a new prediction, or only the head of the queue and what is new."""
-        at = self.project.full_publish_at
-        return (
-            current is None
-            or current.kind != kind
-            or tuple(current.labels) != self.space.labels
-            or self._audit_changes  # the reserve loses its suggestions, or gets them back
-            or (at is None and not self._first_pass)  # else the whole pool would be written again and again
-            or (at is not None and datetime.now(UTC) - at >= timedelta(seconds=self.settings.full_publish_s))
+        return all_is_due(
+            self.settings,
+            self.project,
+            current,
+            kind,
+            self.space,
+            first_pass=self._first_pass,
+            audit_changes=self._audit_changes,
         )
 
     def _publish(
