@@ -12,6 +12,7 @@ from ale.strategies.uncertainty import least_confidence_scores
 from ml_backend.learning import build_learning
 from ml_backend.review_flags import FIELDS, flags
 from ml_backend.status import overview
+from tests.conftest import wait_until
 from tests.e2e.label_studio import LabelStudioUnderTest
 from tests.e2e.loop import Ale, Json, Loop, NewLoop, chosen, loops_of, running_ale
 from tests.e2e.messages import LABELS, messages
@@ -36,6 +37,22 @@ def new_audited(audited: Ale, request: pytest.FixtureRequest) -> Iterator[NewLoo
         yield new
 
 
+def handed_out(loop: Loop) -> Json:
+    """The next task with its prediction. While a version comes into force, Label Studio may choose by the old one and
+    show by the new one, which has nothing there: then the editor would have to be opened again, as here.
+    """
+    found: list[Json] = []
+
+    def shows_one() -> bool:
+        task = loop.next_task()
+        assert task is not None
+        found.append(task)
+        return bool(task["predictions"])
+
+    wait_until(shows_one)
+    return found[-1]
+
+
 def serve(loop: Loop, how_many: int) -> list[tuple[int, bool]]:
     """Label what Label Studio hands out, as the editor does; tasks, and whether each came with a suggestion.
 
@@ -44,8 +61,7 @@ def serve(loop: Loop, how_many: int) -> list[tuple[int, bool]]:
     served = []
     reserve = set(loop.reserve)
     for _ in range(how_many):
-        task = loop.next_task()
-        assert task is not None
+        task = handed_out(loop)
         task_id, (held,) = int(task["id"]), task["predictions"]
         suggested = chosen(held["result"])
         truth = loop.truth[task_id]
@@ -126,8 +142,12 @@ def test_audits_come_without_a_suggestion_at_the_set_rate_and_train_nothing(new_
     (entry,) = [one for one in overview(services)["projects"] if one["key"] == loop.key]
     audit = entry["audit"]
     assert audit["labels"] + audit["waiting"] == len(blind)
-    # What was imported late may stand before what was shown: until it is shown, too, those behind it wait.
-    front = list(itertools.takewhile(set(blind).__contains__, (t for t in reserve if t in hidden)))
+    # What was imported late may stand before what was shown, and takes nothing away: it is not spoken of yet.
+    upto = loop.row.audit_upto
+    assert upto is not None
+    spoken_of = [task_id for task_id in reserve if task_id in hidden and task_id <= upto]
+    front = set(itertools.takewhile(set(blind).__contains__, spoken_of))
+    assert front == {task_id for task_id in blind if task_id <= upto}
     assert audit["labels"] == len(front)
     assert audit["student"]["hits"] == 0
     assert audit["reserve"] == len(hidden)
