@@ -30,6 +30,7 @@ from benchmarks.stack import say
 KINDS = ("right", "confused", "eased")
 WRONG, PASSES, SLIPS = 0.1, 0.3, 0.03
 AGO = 20  # labels since the review whose doubts are used: in the loop it is that of the run before
+LEAST = 0.3  # that a doubted label counts
 LOOKED = 0.1  # of the labels, a reviewer looks at
 REPEATED, MOST_REPEATS, FEW = 0.3, 4, 3
 ALIKE = "all alike"
@@ -127,10 +128,9 @@ def ways(project: Project, data: Set, kind: str, seed: int) -> Iterator[tuple[st
     """Names of what is compared, the labels with their weights, and the name of what each is compared with."""
     given, doubts = project.given, project.doubts
     n = len(given.targets)
-    nobody, apart = np.zeros(n, bool), np.arange(n)
     plain = replace(given, review=False)
     yield ALIKE, plain, ALIKE
-    yield "doubted lighter", replace(plain, weights=label_weights(nobody, doubts, apart)), ALIKE
+    yield "doubted lighter", replace(plain, weights=np.maximum(1.0 - doubts, LEAST)), ALIKE
     if kind == "eased":
         there = project.suggested >= 0
         agreed, changed = (there & (project.suggested == given.targets)), project.suggested != given.targets
@@ -175,9 +175,8 @@ def _shared(
     several = replace(
         plain, labelled=rows, targets=np.concatenate([plain.targets, said]), groups=data.groups[rows]
     )
-    nobody, sure = np.zeros(len(rows), bool), np.zeros(len(rows))
     yield name, several, ALIKE
-    yield f"{name}, shared", replace(several, weights=label_weights(nobody, sure, groups)), name
+    yield f"{name}, shared", replace(several, weights=label_weights(groups)), name
 
 
 def measure(given: LearnInput, data: Set, measuring: Indices) -> Figures:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,17 @@ from ale.audit.front import front, needed
 from ale.types import Indices, LabelSpace
 from ale.weights import label_weights
 from ml_backend.reserve import Reserve, ids_of
-from ml_backend.store.schema import Annotation, ReviewFlag, Task
+from ml_backend.store.schema import Annotation, Task
 
 
 @dataclass(frozen=True, slots=True)
 class HumanLabel:
-    """What humans say about one task, and the annotation that a review flag would speak of.
-
-    `doubt` is the chance that it is wrong, by the last review, until a person has `confirmed` it or put it right.
-    """
+    """What humans say about one task, and the annotation that a review flag would speak of."""
 
     task_id: int
     label: str
     annotation_id: int
     annotator: int | None
-    confirmed: bool = False
-    doubt: float = 0.0
 
 
 def _no_rows() -> Indices:
@@ -116,11 +111,7 @@ class Dataset:
     @property
     def weights(self) -> NDArray[np.float64]:
         """How much each labelled row counts; see `ale.weights`."""
-        return label_weights(
-            np.array([human.confirmed for human in self.humans], bool),
-            np.array([human.doubt for human in self.humans], np.float64),
-            self.groups,
-        )
+        return label_weights(self.groups)
 
 
 def build_dataset(
@@ -129,12 +120,10 @@ def build_dataset(
     labels: LabelSpace,
     reserve: Reserve | None,
     asked_again: Collection[int] = (),
-    flags: Iterable[ReviewFlag] = (),
 ) -> Dataset:
     """Everything that may be learnt from, what only measures, and why the rest may do neither.
 
-    Tasks that are `asked_again` wait for a second answer; they are served, but no candidates. What the review's
-    `flags` say of a label is in its weight; who learns nothing needs none.
+    Tasks that are `asked_again` wait for a second answer; they are served, but no candidates.
     """
     excluded: Counter[str] = Counter()
     by_task: dict[int, list[Annotation]] = defaultdict(list)
@@ -148,14 +137,13 @@ def build_dataset(
             by_task[annotation.task_id].append(annotation)
 
     usable = [task for task in tasks if task.text_hash is not None]
-    reviewed = {flag.task_id: flag for flag in flags}
     settled: dict[int, HumanLabel] = {}
     ties: list[int] = []
     for row, task in enumerate(usable):
         answers = by_task.get(task.task_id)
         human = settle(answers) if answers else None
         if human is not None:
-            settled[row] = _after_review(human, task, reviewed.get(task.task_id))
+            settled[row] = human
         elif answers:
             excluded["tie"] += 1
             ties.append(row)
@@ -244,20 +232,7 @@ def settle(answers: Sequence[Annotation]) -> HumanLabel | None:
     if others and others[0][1] == most:
         return None
     newest = max((a for a in trusted if a.label == winner), key=lambda a: (a.updated_at, a.annotation_id))
-    return HumanLabel(
-        newest.task_id, winner, newest.annotation_id, newest.annotator, confirmed=newest.ground_truth
-    )
-
-
-def _after_review(human: HumanLabel, task: Task, flag: ReviewFlag | None) -> HumanLabel:
-    """The label with what a review has come to; a flag on another label or text says nothing of it."""
-    if flag is None or flag.text_hash != task.text_hash or human.confirmed:
-        return human
-    if flag.status == "suspect" and flag.given == human.label:
-        return replace(human, doubt=flag.score)
-    if flag.status in {"confirmed", "fixed"} and flag.settled_label == human.label:
-        return replace(human, confirmed=True)
-    return human
+    return HumanLabel(newest.task_id, winner, newest.annotation_id, newest.annotator)
 
 
 def correction(annotation: Annotation, answers: Iterable[Annotation]) -> Annotation | None:
@@ -290,12 +265,12 @@ def why_unusable(annotation: Annotation, labels: LabelSpace) -> str:
 
 
 def fingerprint_labels(dataset: Dataset, labels: LabelSpace, recipe: Mapping[str, str]) -> str:
-    """Changes exactly when a learn run could come to another result by its labels, their confirmation, texts of
+    """Changes exactly when a learn run could come to another result by its labels, texts of
     labelled tasks, label space or recipe (names of student, strategy, teacher and encoder, the audit's share). Not by
-    imported tasks, nor by doubts: these come of the run before, and each would ask for one more run.
+    imported tasks.
     """
     rows: list[list[Any]] = [
-        [human.task_id, human.label, dataset.tasks[row].text_hash, human.confirmed]
+        [human.task_id, human.label, dataset.tasks[row].text_hash]
         for row, human in zip(dataset.labelled.tolist(), dataset.humans, strict=True)
     ]
     rows += [

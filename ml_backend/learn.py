@@ -39,7 +39,7 @@ from ml_backend.placing import (
 from ml_backend.questions import wanted
 from ml_backend.reach import move
 from ml_backend.reserve import Reserve, reserve_under
-from ml_backend.review_flags import decide, flags, show_flags, update_flags
+from ml_backend.review_flags import decide, show_flags, update_flags
 from ml_backend.second_opinions import (
     NOTHING_SAID,
     Said,
@@ -100,15 +100,13 @@ class LearnRun:
         again = self.settings.second_opinion > 0 and int(theirs.get("maximum_annotations") or 1) == 1
         waits = settle_asked(self.db, self.project.key, tasks, annotations, on=again)
         move(self.db, self.project, self._reserve, tasks, annotations)
-        doubts = flags(self.db, self.project.key)
-        dataset = build_dataset(pool, annotations, self.space, self._reserve, waits, doubts)
+        dataset = build_dataset(pool, annotations, self.space, self._reserve, waits)
         self._said = said_of(dataset, annotations, self.space)
         self._again = again
         teacher = self._teacher(dataset)
         self._take_tuning(dataset)
         self.counts |= {
             "labels": len(dataset.labelled) + len(dataset.audit.rows),
-            "doubted": sum(human.doubt > 0 for human in dataset.humans),
             "pool": len(dataset.tasks),
             "excluded": dataset.excluded,
         }

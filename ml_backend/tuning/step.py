@@ -18,7 +18,6 @@ from ale.types import LabelSpace
 from ml_backend.dataset import Dataset, build_dataset
 from ml_backend.learning import seed_of
 from ml_backend.reserve import reserve_under
-from ml_backend.review_flags import flags
 from ml_backend.settings import Settings
 from ml_backend.store import mirror
 from ml_backend.store.database import Database
@@ -46,7 +45,7 @@ class Tuning:
         key = self.project.key
         tasks, annotations = mirror.all_tasks(self.db, key), mirror.all_annotations(self.db, key)
         reserve = reserve_under(self.settings.audit_share, self.project)
-        return build_dataset(tasks, annotations, self.space, reserve, flags=flags(self.db, key))
+        return build_dataset(tasks, annotations, self.space, reserve)
 
     def run(self, dataset: Dataset) -> Kept | None:
         """The tuning that was made, or that has read more now; None when none is due.

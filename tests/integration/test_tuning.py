@@ -24,12 +24,10 @@ from rq.serializers import JSONSerializer
 pytest.importorskip("torch")
 
 from ale.audit.reserve import RESERVE, place
-from ale.calibration import softmax
 from ale.engine import Learned, learn
 from ale.io.checkpoints import list_versions
 from ale.students import HybridStudent, TransformerStudent
 from ale.text import text_hash
-from ale.weights import DOUBTED
 from ml_backend.dataset import Dataset, fingerprint_labels
 from ml_backend.doctor.student import project_student
 from ml_backend.learn_input import learn_input
@@ -39,7 +37,6 @@ from ml_backend.queues import TUNE, enqueue_tune, queue
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
 from ml_backend.store.database import Database
-from ml_backend.store.schema import ReviewFlag
 from ml_backend.tuning.counted import student_counts
 from ml_backend.tuning.due import Need, need
 from ml_backend.tuning.kept import Kept, digests, newest
@@ -246,56 +243,6 @@ def add_tasks(db: Database, rows: Sequence[int]) -> None:
     """An import."""
     seen = [mirror.TaskSeen(i, NAMES[i], text_hash(NAMES[i]), is_labeled=False, updated_at="") for i in rows]
     mirror.save_tasks(db, KEY, seen)
-
-
-def test_doubted_labels_weigh_less_in_the_tuning_and_in_the_learn_run(
-    tuned_settings: Settings, db: Database
-) -> None:
-    """Where a third of the labels is wrong and doubted, the tuning is right more often than it is without the
-    doubts; the learn run's input has the same weights.
-    """
-    add_project(db, NAMES)
-    here = LEARNT[:150]
-    wrong = here[::3]
-    truth = TRUTH.copy()
-    truth[wrong] = 1 - truth[wrong]
-    say(db, here, truth)
-    rest = np.setdiff1d(np.arange(len(NAMES)), LEARNT)
-    alike = run(tuned_settings, db)
-    doubt(db, wrong, truth)
-    made = tuning(tuned_settings, db)
-    dataset = made.dataset()
-    weights = np.where(np.isin(dataset.labelled, wrong), DOUBTED, 1.0)
-    assert np.array_equal(dataset.weights, weights)
-    raw, _ = encoded(tuned_settings, NAMES).cache.lookup(dataset.hashes)
-    given = learn_input(
-        tuned_settings, build_learning(tuned_settings), projects.get(db, KEY), SPACE, dataset, raw, None
-    )
-    assert given.weights is not None
-    assert np.array_equal(given.weights, weights)
-    lighter = made._tune(dataset)
-    assert alike is not None
-    before, after = (softmax(kept.belief(dataset).pool) for kept in (alike, lighter))
-    assert right(after, rest) > right(before, rest) + 0.02
-
-
-def doubt(db: Database, tasks: Sequence[int], truth: NDArray[np.int64]) -> None:
-    """The review is all but sure that these labels are wrong."""
-    with db.session() as session:
-        session.add_all(
-            ReviewFlag(
-                project=KEY,
-                task_id=task,
-                annotation_id=1 + task,
-                given=SPACE.labels[truth[task]],
-                suggested=SPACE.labels[1 - truth[task]],
-                score=0.95,
-                reason="",
-                annotation_updated_at="2026-01-02T00:00:00Z",
-                text_hash=text_hash(NAMES[task]),
-            )
-            for task in tasks
-        )
 
 
 # -- the queue -------------------------------------------------------------------------------------------

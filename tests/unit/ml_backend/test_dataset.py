@@ -18,7 +18,7 @@ from ml_backend.building import snapshot_rows
 from ml_backend.dataset import Dataset, build_dataset, fingerprint_labels, settle
 from ml_backend.reserve import Reserve
 from ml_backend.shots import audit_texts, labelled_texts
-from ml_backend.store.schema import Annotation, ReviewFlag, Task
+from ml_backend.store.schema import Annotation, Task
 
 LABELS = LabelSpace(("A", "B"))
 RECIPE = {"student": "linear"}
@@ -136,65 +136,11 @@ def test_the_fingerprint_changes_exactly_when_learning_could() -> None:
 # -- what a label weighs ----------------------------------------------------------------------------------
 
 
-def flag(status: str, label: str, score: float = 0.6, text: str = "x") -> ReviewFlag:
-    """What the review says of the label of task 1."""
-    return ReviewFlag(
-        task_id=1,
-        status=status,
-        given=label,
-        settled_label="" if status == "suspect" else label,
-        score=score,
-        text_hash=f"hash of {text}",
-    )
-
-
-def weighed(*flags: ReviewFlag, **values: Any) -> Dataset:
-    """Two tasks with a label each; the flags are about the first."""
-    said = [says(1, 1, "A", **values), says(2, 2, "B")]
-    return build_dataset([task(1, "x"), task(2, "y")], said, LABELS, None, flags=flags)
-
-
-def test_a_doubted_label_weighs_less_until_somebody_decides() -> None:
-    """By what the last review left of it; kept or put right by a person, it counts whole again."""
-    assert np.allclose(weighed(flag("suspect", "A")).weights, [0.4, 1.0])
-    for status in ("confirmed", "fixed"):
-        human = weighed(flag(status, "A")).humans[0]
-        assert (human.confirmed, human.doubt) == (True, 0.0)
-        assert weighed(flag(status, "A")).weights[0] >= 1.0
-    assert np.array_equal(weighed(flag("withdrawn", "A")).weights, [1.0, 1.0])
-
-
-def test_a_ground_truth_is_not_doubted() -> None:
-    """Somebody has vouched for it."""
-    found = weighed(flag("suspect", "A"), ground_truth=True)
-    assert found.humans[0].confirmed
-    assert found.weights[0] >= 1.0
-
-
-@pytest.mark.parametrize("status", ["suspect", "confirmed", "fixed"])
-def test_a_flag_on_another_label_or_text_says_nothing(status: str) -> None:
-    """The label was changed since, or the text was."""
-    for stale in (flag(status, "B"), flag(status, "A", text="z")):
-        found = weighed(stale)
-        assert not found.humans[0].confirmed
-        assert np.array_equal(found.weights, [1.0, 1.0])
-
-
 def test_equal_texts_share_the_weight_of_one() -> None:
     """However often a text was imported and labelled."""
     tasks = [task(1, "x"), task(2, "y"), task(3, "x")]
     found = build_dataset(tasks, [says(i, i, "A") for i in (1, 2, 3)], LABELS, None)
     assert np.array_equal(found.weights, [0.5, 1.0, 0.5])
-
-
-def test_a_confirmation_makes_a_learn_run_due_and_a_doubt_does_not() -> None:
-    """A doubt comes of the run before: would it ask for another, the loop would run for itself."""
-    plain, doubted, sure = (
-        fingerprint_labels(found, LABELS, RECIPE)
-        for found in (weighed(), weighed(flag("suspect", "A")), weighed(flag("confirmed", "A")))
-    )
-    assert plain == doubted
-    assert plain != sure
 
 
 # -- the audit reserve -----------------------------------------------------------------------------------
