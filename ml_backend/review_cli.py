@@ -78,6 +78,17 @@ def review(
             f"the suspects of project {project} stand in its tab of suspected label errors; "
             f"`ale review {project} --as-project` keeps them in a project of their own as well"
         )
+    defaults = inspect.signature(review_file).parameters
+    unused = [
+        name
+        for name, value in of_file.items()
+        if name not in {"out", "json_file"} and value != defaults[name].default and name != "data"
+    ]
+    if unused:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise ConfigurationError(
+            f"{names}: only for a file (--data); a project has its own flags and settings"
+        )
     _review_project(project, of_file["out"], of_file["json_file"], write_back=write_back)
 
 

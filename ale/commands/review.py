@@ -95,7 +95,7 @@ def review(
     from ale.review.labelled import read_columns
     from ale.review.whole import review_whole
 
-    files = _files(out)
+    files = _files(out, [data, *([json_file] if json_file else [])])
     table = read_table(data)
     columns = _columns(table, text_column, label_column, annotator_column, teacher_columns, verdict_column)
     encoder = cached_encoder(cache or cache_folder())
@@ -108,8 +108,15 @@ def review(
     _show(found, table.name)
 
 
-def _files(out: str) -> list[Path]:
+def _files(out: str, others: Sequence[Path]) -> list[Path]:
+    """The files of --out, none of which is one of the others, and all of which are of a known kind."""
     files = [Path(part.strip()) for part in out.split(",") if part.strip()]
+    places = [path.resolve() for path in (*others, *files)]
+    twice = [path for path in (*others, *files) if places.count(path.resolve()) > 1]
+    if twice:
+        raise ConfigurationError(
+            f"{twice[0]} is named twice: --data, --json and --out must be different files"
+        )
     for file in files:
         if file.suffix not in _KINDS:
             raise ConfigurationError(f"--out {file}: the file's name must end in {', '.join(_KINDS)}")
@@ -157,6 +164,7 @@ def _write(files: list[Path], name: str, found: WholeReview, texts: Sequence[str
 def _show(found: WholeReview, name: str) -> None:
     from rich.console import Console
     from rich.table import Table as Screen
+    from rich.text import Text
 
     out = Console()
     flagged = found.flagged
@@ -168,7 +176,7 @@ def _show(found: WholeReview, name: str) -> None:
         screen = Screen("row", "score", "given", "suggested", "reason")
         for one in flagged[:_SHOWN]:
             cells = (str(one.row), f"{one.score:.2f}", one.given_label, one.suggested_label, one.reason)
-            screen.add_row(*(cell.replace("[", "\\[") for cell in cells))
+            screen.add_row(*map(Text, cells))
         out.print(screen)
     for line in (*found.notes, *(tip.text for tip in found.tips)):
         out.print(f"- {line}", markup=False)

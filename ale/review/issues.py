@@ -65,9 +65,7 @@ def find_label_issues(
             given=int(evidence.targets[row]),
             suggested=int(suggested[row]),
             score=float(found.score[row]),
-            reason=reasons.tell(
-                place, int(suggested[row]), float(found.truth[row, suggested[row]]), labels, most_chars
-            ),
+            reason=reasons.tell(place, int(suggested[row]), found.truth[row], labels, most_chars),
         )
         for place, row in enumerate(flagged)
     ]

@@ -60,7 +60,7 @@ def read_columns(columns: Columns, encode: Encode, more: Mapping[str, Probs] | N
     without one label.
     """
     labels = [label.strip() for label in columns.labels]
-    verdicts = [""] * len(labels) if columns.verdicts is None else [v.strip() for v in columns.verdicts]
+    verdicts = _verdicts(columns)
     space = space_of(columns)
     examples = [to_example(row, text) for row, text in enumerate(columns.texts)]
     rows = np.array([r for r, e in enumerate(examples) if e is not None and labels[r]], np.int64)
@@ -108,7 +108,7 @@ def read_columns(columns: Columns, encode: Encode, more: Mapping[str, Probs] | N
 
 def space_of(columns: Columns, descriptions: Mapping[str, str] | None = None) -> LabelSpace:
     """The label space, with what is said about its labels. Raises ConfigurationError without a label."""
-    seen = {label.strip() for label in [*columns.labels, *(columns.verdicts or ())]} - {""}
+    seen = {label.strip() for label in [*columns.labels, *_verdicts(columns)]} - {""}
     if not seen:
         raise ConfigurationError("the label column is empty: there is nothing to review")
     told = descriptions or {}
@@ -120,6 +120,19 @@ def space_of(columns: Columns, descriptions: Mapping[str, str] | None = None) ->
         )
     names = tuple(sorted(seen))
     return LabelSpace(names, tuple(told.get(name, "") for name in names))
+
+
+def _verdicts(columns: Columns) -> list[str]:
+    """In the spelling of the label column, where it has that label; another one is a label of its own."""
+    if columns.verdicts is None:
+        return [""] * len(columns.labels)
+    given = sorted({label.strip() for label in columns.labels} - {""})
+    names = Names(LabelSpace(tuple(given)))
+    spelled: dict[str, str] = {}
+    for verdict in {word.strip() for word in columns.verdicts} - {""}:
+        known = names.find(verdict)
+        spelled[verdict] = verdict if known is None else given[known]
+    return [spelled.get(word.strip(), "") for word in columns.verdicts]
 
 
 def _teachers(

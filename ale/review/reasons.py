@@ -28,10 +28,23 @@ class Reasons:
     names: Sequence[str]
 
     def tell(
-        self, place: int, suggested: int, chance: float, labels: LabelSpace, most: int = MAX_CHARS
+        self,
+        place: int,
+        suggested: int,
+        truth: NDArray[np.floating],
+        labels: LabelSpace,
+        most: int = MAX_CHARS,
     ) -> str:
-        """At most `most` characters about the row at this place: the model, then whoever agrees."""
+        """At most `most` characters about the row at this place: the model, by its belief about the `truth`, then
+        whoever agrees. Where it finds the given label likelier than any other, it is only not sure of it.
+        """
+        given, chance = int(self.targets[self.rows[place]]), float(truth[suggested])
         text = f"Model says {_short(labels.labels[suggested])} ({chance:.2f})"
+        if truth[given] >= chance:
+            text = (
+                f"Not sure: {_short(labels.labels[given], 18)} {truth[given]:.2f}, "
+                f"{_short(labels.labels[suggested], 18)} {chance:.2f}"
+            )
         for more in (self._teachers(place, suggested), self._neighbours(place, suggested)):
             if more and len(text) + 2 + len(more) <= most:
                 text += f"; {more}"

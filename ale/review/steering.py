@@ -56,13 +56,14 @@ def steer(
     return out
 
 
-def cut_for(scores: NDArray[np.float64], precision: float) -> float:
+def cut_for(scores: NDArray[np.float64], chances: NDArray[np.float64], precision: float) -> float:
     """The cut above which the flags are expected to be right at this rate; 1 when there is none.
 
-    Flags are taken from the top while their mean chance stays at the precision.
+    Flags are taken from the top score while their mean chance of being wrong stays at the precision.
     """
-    ordered = np.sort(scores)[::-1]
-    mean = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    mean = np.cumsum(chances[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(mean >= precision)
     if not len(enough):
         return 1.0

@@ -92,9 +92,11 @@ def _views(evidence: Evidence, labels: int) -> list[NDArray[np.float64]]:
 def _judge(evidence: Evidence, views: list[NDArray[np.float64]], truth: Truth) -> Judgement:
     heard = [opinion for teacher in evidence.unheard for opinion in teacher_opinions(teacher, truth)]
     who, groups = evidence.annotators, evidence.groups
-    if who is not None and groups is not None:
-        tables = annotator_tables(evidence.targets, who, groups, truth)
-        heard.append(other_annotators(evidence.targets, who, groups, tables))
+    if groups is not None and (who is not None or len(np.unique(groups)) < len(groups)):
+        # Where nobody says who labelled, the labels of equal texts are words of one kind of person.
+        speakers = np.zeros(len(groups), np.int64) if who is None else who
+        tables = annotator_tables(evidence.targets, speakers, groups, truth)
+        heard.append(other_annotators(evidence.targets, speakers, groups, tables))
     powers = [1.0 / max(1, len(views))] * len(views) + [_WITNESS / max(1.0, len(heard) / 2)] * len(heard)
     stacked: Opinions = np.maximum(np.stack([*views, *heard]), np.log(_LEAST))
     return judge(stacked, evidence.targets, who, np.array(powers))

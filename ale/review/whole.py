@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.review.channel import Judgement
-from ale.review.issues import CUT, flags, suggestions, why_not
+from ale.review.issues import CUT, MAX_SHARE, flags, suggestions, why_not
 from ale.review.labelled import Labelled
 from ale.review.people import Quality, annotator_quality, teacher_quality
 from ale.review.reasons import Reasons, reasons_for
@@ -92,11 +92,19 @@ def review_whole(
         return WholeReview(tuple(rows), float("nan"), 1.0, *settled, skipped, (), (), (), data.notes)
     found = weigh(data.evidence, len(data.space))
     scores = _steered(data, found)
-    cut = CUT if precision is None else cut_for(_open(scores, data), precision)
+    chances = _open(_chances(found, scores, data), data)
+    cut = CUT if precision is None else cut_for(_open(scores, data), chances, precision)
     judged = replace(found, score=_open(scores, data))
     suggested = _decided(data, suggestions(found, data.given))
     flagged = flags(data.evidence, judged, suggested, cut)[:most]
     rows = _rows(data, labels, scores, suggested, flagged, found)
+    more = int((judged.score > cut).sum()) - len(flagged)
+    notes = list(data.notes)
+    if more > 0 and (most is None or len(flagged) < most):
+        notes.append(
+            f"{more} more labels are doubted as much: no more than {MAX_SHARE:.0%} are flagged in one run, and of "
+            "rare labels only those that a teacher doubts, too"
+        )
     return WholeReview(
         tuple(rows),
         _errors(found, scores, data),
@@ -106,7 +114,7 @@ def review_whole(
         tuple(find_tips(data, found)),
         tuple(annotator_quality(data, found)),
         tuple(teacher_quality(data, found)),
-        data.notes,
+        tuple(notes),
     )
 
 
@@ -132,8 +140,12 @@ def _errors(found: Judgement, scores: NDArray[np.float64], data: Labelled) -> fl
     """Those that verdicts found, and those that are expected among the rest: by the verdicts, if they suffice."""
     rest = np.ones(len(found.wrong), bool)
     rest[data.settled.rows] = False
-    chances = scores if len(data.settled) >= MIN_VERDICTS else found.wrong
-    return float(chances[rest].sum() + data.settled.wrong.sum())
+    return float(_chances(found, scores, data)[rest].sum() + data.settled.wrong.sum())
+
+
+def _chances(found: Judgement, scores: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
+    """That a label is wrong: by the verdicts, if they suffice. Before, a score is for ranking only."""
+    return scores if len(data.settled) >= MIN_VERDICTS else found.wrong
 
 
 def _rows(
@@ -175,5 +187,5 @@ def _reason(
     if wrong is not None:
         return "reviewed: was wrong" if wrong else "reviewed: was right"
     if place is not None:
-        return reasons.tell(place, suggested, float(found.truth[i, suggested]), data.space, REASON_CHARS)
+        return reasons.tell(place, suggested, found.truth[i], data.space, REASON_CHARS)
     return f"not flagged: given label {float(found.truth[i, data.given[i]]):.2f} likely"

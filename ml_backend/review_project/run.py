@@ -22,7 +22,7 @@ from ml_backend.review_project.evidence import evidence_for
 from ml_backend.review_project.layout import SAMPLING, project_values, review_config
 from ml_backend.review_project.serving import Served, Server
 from ml_backend.review_project.tasks import VERSION, read_tasks
-from ml_backend.review_project.verdicts import carry_out, note_answers
+from ml_backend.review_project.verdicts import carry_out, note_answers, take_back
 from ml_backend.store import projects
 from ml_backend.store import review_project as stored
 from ml_backend.store.schema import Project, ReviewVerdict
@@ -88,7 +88,8 @@ class _Review:
         review_id, asks = int(review["id"]), find_control(config)
         tasks = read_tasks(self.client, review_id, asks)
         new = note_answers(db, key, tasks)
-        if carry_out(db, self.client, self.project, self.control, write_back=write_back):
+        taken_back = take_back(db, key, tasks)
+        if taken_back + carry_out(db, self.client, self.project, self.control, write_back=write_back):
             self._look_again()
         verdicts = stored.verdicts(db, key)
         suspects = [flag for flag in flags(db, key) if flag.status == "suspect"]

@@ -14,6 +14,7 @@ from ml_backend.review_project.tasks import (
     ABOUT,
     ReviewTask,
     question_of,
+    read_tasks,
     suggestion,
     task_body,
     task_data,
@@ -58,14 +59,23 @@ class Server:
         wanted = {question_of(flag): flag for flag in suspects}
         gone = [task for question, task in open_tasks.items() if question not in wanted]
         gone += [task for task in tasks if task.answer is None and open_tasks[task.question] is not task]
-        for task in gone:
-            self.client.delete_task(task.task_id)
+        removed = self._remove(gone)
         new = [flag for question, flag in wanted.items() if question not in asked]
         made, waiting = self._make(new)
         changed = self._refresh(
             [(open_tasks[question], flag) for question, flag in wanted.items() if question in open_tasks]
         )
-        return Served(made, changed, len(gone), waiting)
+        return Served(made, changed, removed, waiting)
+
+    def _remove(self, tasks: Sequence[ReviewTask]) -> int:
+        """How many were removed. One that was answered while we were at work stays: the next run notes the answer."""
+        if not tasks:
+            return 0
+        answered = {t.task_id for t in read_tasks(self.client, self.review_id, self.asks) if t.answer}
+        still_open = [task for task in tasks if task.task_id not in answered]
+        for task in still_open:
+            self.client.delete_task(task.task_id)
+        return len(still_open)
 
     def _make(self, flags: Sequence[ReviewFlag]) -> tuple[int, int]:
         """How many were made, and how many wait."""

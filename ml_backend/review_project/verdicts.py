@@ -54,6 +54,26 @@ def note_answers(db: Database, project: str, tasks: Iterable[ReviewTask]) -> int
     return news
 
 
+def take_back(db: Database, project: str, tasks: Iterable[ReviewTask]) -> int:
+    """Forget reported verdicts whose answer was deleted in the review project, and ask again; how many those are.
+
+    Of a task that is gone nothing is known: its verdict stays.
+    """
+    taken = 0
+    with db.session() as session:
+        for task in tasks:
+            row = session.get(ReviewVerdict, (project, task.question))
+            if task.answer is not None or row is None or row.outcome != REPORTED:
+                continue
+            flag = session.get(ReviewFlag, (project, row.task_id))
+            if flag is not None and flag.status == REPORTED and _is_about(row, flag):
+                flag.status, flag.settled_label, flag.shown = "suspect", "", False
+                flag.decided_at = flag.decided_by = None
+            session.delete(row)
+            taken += 1
+    return taken
+
+
 def _asked(task: ReviewTask) -> Json:
     about = task.about
     return {
@@ -149,7 +169,9 @@ def _made_from(control: Control, task: Json, row: ReviewVerdict) -> dict[str | N
     return {
         annotation_row(row.task_id, raw, control)["label"]: int(raw["id"])
         for raw in task["annotations"]
-        if raw.get("parent_annotation") == row.annotation_id and not raw.get("was_cancelled")
+        if raw.get("parent_annotation") == row.annotation_id
+        and not raw.get("was_cancelled")
+        and str(raw.get("updated_at")) >= row.annotation_updated_at  # an older copy corrects nothing
     }
 
 

@@ -78,3 +78,29 @@ def test_wrong_options_are_named(folder: Path, args: tuple[str, ...], says: str)
     done = run(folder, *args)
     assert done.exit_code != 0
     assert says in f"{done.output} {done.exception}"
+
+
+def test_no_file_is_written_over_another(folder: Path) -> None:
+    """Neither the labels themselves, nor one report by the other."""
+    before = (folder / "labels.csv").read_bytes()
+    for args in (
+        ("--out", str(folder / "labels.csv")),
+        ("--json", str(folder / "x.csv"), "--out", str(folder / "x.csv")),
+    ):
+        done = run(folder, *args)
+        assert done.exit_code == 2
+        assert "must be different files" in done.output
+    assert (folder / "labels.csv").read_bytes() == before
+
+
+def test_a_label_with_markup_is_shown_as_it_is(folder: Path) -> None:
+    """Brackets and backslashes are no orders to the terminal."""
+    with (folder / "marked.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        for row, message in enumerate(MESSAGES):
+            writer.writerow((message.text, f"\\[/x] {LABELS[0]}" if row in WRONG else message.label))
+    given = ("review", "--data", folder / "marked.csv", "--cache", folder / "cache", "--precision", "0.05")
+    done = CliRunner().invoke(app, [str(arg) for arg in given])
+    assert done.exit_code == 0, done.output
+    assert "[/x]" in done.output

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ale.benchmark.noise.injecting import Gold
 from ale.calibration import fit_temperature, softmax
 from ale.review.evidence import Evidence
-from ale.review.issues import CUT
+from ale.review.issues import CUT, flags, suggestions
 from ale.review.ridge import held_out_by_ridge
 from ale.review.weighing import weigh
 from ale.students import HybridStudent
@@ -64,11 +64,12 @@ def detect(rows: Rows, given: Gold, labels: int) -> Found:
     cleaner, cleaned = "", given
     for name, teacher in ((WITHOUT, None), (OURS, rows.teacher)):
         if name == WITHOUT or teacher is not None:
-            judged = weigh(
-                Evidence(None, given, rows.features, groups=rows.groups, texts=rows.texts, teacher=teacher),
-                labels,
+            evidence = Evidence(
+                None, given, rows.features, groups=rows.groups, texts=rows.texts, teacher=teacher
             )
-            flagged = judged.score > CUT
+            judged = weigh(evidence, labels)
+            flagged = np.zeros(len(given), bool)
+            flagged[flags(evidence, judged, suggestions(judged, given), CUT)] = True
             figures[name] = _ranked(judged.score, error) | _cut(flagged, error) | {"estimated": judged.errors}
             cleaner, cleaned = name, np.where(flagged, rows.gold, given)
     return Found(figures, cleaner, cleaned, student)

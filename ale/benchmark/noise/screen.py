@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ale.benchmark.noise.detectors import Figures
@@ -27,7 +28,7 @@ def show_noise(report: NoiseReport, console: Console | None = None) -> None:
     settings = report.settings
     seeds = settings["seeds"]
     out.print(
-        f"[bold]{report.dataset}[/]: {settings['rows']} gold labels, {len(settings['labels'])} different ones, "
+        f"[bold]{escape(report.dataset)}[/]: {settings['rows']} gold labels, {len(settings['labels'])} different ones, "
         f"some made wrong on purpose; mean over {seeds} seed{'s' if seeds != 1 else ''}."
     )
     for noise, found in report.summary.items():

@@ -11,6 +11,7 @@ import pytest
 from ale.errors import ConfigurationError
 from ale.review.labelled import Columns, read_columns
 from ale.review.page import page_of
+from ale.review.reasons import reasons_for
 from ale.review.steering import Verdicts, cut_for, steer
 from ale.review.whole import WholeReview, review_whole
 from ale.types import Embeddings
@@ -151,9 +152,63 @@ def test_verdicts_settle_rows_and_are_never_flagged_again() -> None:
 def test_caps_and_precision() -> None:
     """`most` caps the flags; a precision that nothing reaches flags nothing."""
     assert [one.row for one in review(columns(), most=1).flagged] == [review(columns()).flagged[0].row]
-    assert cut_for(np.array([0.9, 0.8, 0.1]), 0.8) < 0.8
-    assert cut_for(np.array([0.3, 0.2]), 0.9) == 1.0
-    assert np.sum(np.array([0.9, 0.8, 0.1]) > cut_for(np.array([0.9, 0.8, 0.1]), 0.8)) == 2
+    scores = np.array([0.1, 0.9, 0.8])
+    assert np.sum(scores > cut_for(scores, scores, 0.8)) == 2
+    assert cut_for(scores, scores / 3, 0.9) == 1.0
+    assert np.sum(scores > cut_for(scores, np.array([0.0, 0.9, 0.2]), 0.8)) == 1
+    few, many = (len(review(columns(), precision=asked).flagged) for asked in (0.95, 0.1))
+    assert few < many
+
+
+def test_equal_texts_speak_for_each_other_without_annotators() -> None:
+    """Who labelled what need not be known: five equal labels are a word against the sixth."""
+    given = columns()
+    texts, labels = list(given.texts), list(given.labels)
+    odd = []
+    for row in (0, 1, 2, 4, 5):
+        texts += [texts[row]] * 5
+        other = next(name for name in TOPICS if name != labels[row])
+        labels += [labels[row]] * 4 + [other]
+        odd.append(len(labels) - 1)
+    found = review(Columns(texts, labels))
+    assert {one.row for one in found.flagged} >= set(odd)
+    assert {one.row for one in found.flagged} <= {*odd, *WRONG}
+
+
+def test_no_more_than_a_share_is_flagged_and_that_is_said() -> None:
+    """Whoever asks for a low precision hears that there is more."""
+    found = review(columns(), precision=0.05)
+    assert len(found.flagged) <= 0.3 * 90
+    assert any("no more than 30% are flagged in one run" in note for note in found.notes)
+    assert not any("in one run" in note for note in review(columns()).notes)
+
+
+def test_a_verdict_in_another_spelling_is_the_same_label() -> None:
+    """As for teachers; a label that the file does not have is a new one."""
+    given = columns()
+    verdicts = [
+        label.upper() if row < 20 and row not in WRONG else "" for row, label in enumerate(given.labels)
+    ]
+    read = read_columns(columns(verdicts=verdicts), encode)
+    assert read.space.labels == tuple(sorted(TOPICS))
+    assert not read.settled.wrong.any()
+    verdicts[20] = "weather"
+    assert "weather" in read_columns(columns(verdicts=verdicts), encode).space.labels
+
+
+def test_a_reason_does_not_call_the_less_likely_label_the_models_word() -> None:
+    """A flag may be raised where the given label is likelier than any other, by a low cut."""
+    read = read_columns(columns(), encode)
+    reasons = reasons_for(read.evidence, np.array([0]))
+    names = read.space.labels
+    given, other = int(read.given[0]), int(read.given[0] != 1)
+    truth = np.full(3, 0.1)
+    truth[given], truth[other] = 0.6, 0.3
+    assert reasons.tell(0, other, truth, read.space).startswith(
+        f"Not sure: {names[given]} 0.60, {names[other]} 0.30"
+    )
+    truth[given], truth[other] = 0.3, 0.6
+    assert reasons.tell(0, other, truth, read.space).startswith(f"Model says {names[other]} (0.60)")
 
 
 def test_verdicts_steer_the_rest_by_label() -> None:

@@ -162,3 +162,10 @@ def test_a_file_is_reviewed_as_before(tmp_path: Any) -> None:
     done = CliRunner().invoke(app, ["review", "--data", str(tmp_path / "none.csv"), "--label-column", "y"])
     assert done.exit_code == 2
     assert "none.csv" in done.stderr
+
+
+def test_what_a_file_has_a_project_does_not() -> None:
+    """An option that would be passed over is refused by name."""
+    done = CliRunner().invoke(app, ["review", "7", "--as-project", "--precision", "0.9"])
+    assert done.exit_code == 2
+    assert "--precision: only for a file" in done.output
