@@ -40,7 +40,7 @@ class AuditRows:
     Of those only `measuring` ones may measure: the tasks before them in the audit's order have all been shown.
     A label further on waits for them, since who went past the order may have picked it. `skipped` tasks among
     those that measure were shown and brought no label; `front` are both, in the audit's order. `order` are the rows that may still be served, those
-    that nobody has answered first; `size` is how many tasks are in the reserve. Of `answered` tasks that were
+    that nobody has answered first; `size` is how many of the tasks that it speaks of are in the reserve. Of `answered` tasks that were
     served since the audit began, `audited` were audits: labelled, or skipped.
 
     All that speaks of the tasks but `newer` ones, which came when the audit had begun to measure; after some
@@ -203,7 +203,7 @@ def _audit(
         measuring=np.array([row in in_front for row in audited], dtype=bool),
         order=np.array([row for row in waiting if not tasks[row].is_labeled], dtype=np.int64),
         skipped=sum(row not in settled for row in in_front),
-        size=len(rows),
+        size=len(known),
         answered=sum(map(reserve.served, tasks, answers)),
         audited=int(shown.sum()),
         front=measures.astype(np.int64),

@@ -176,7 +176,9 @@ def refusal(found: Finish, audited: int, reserve: int, fitted: int = 0) -> str:
         return f"Refused: {counted} {verb} {why}; {later}{_out_of_reach(found.next_look, reserve)}."
     if found.look is None:
         return f"Refused: {counted} are looked at already; {later}."
-    more = _more(found, audited) + _out_of_reach(max(found.next_look, found.needed_at_best or 0), reserve)
+    more = _more(found, audited)
+    if "no number of them" not in more:
+        more += _out_of_reach(max(found.next_look, found.needed_at_best or 0), reserve)
     promise = f"at most {percent(found.max_error)} wrong labels with {percent(found.confidence)} confidence"
     return f"Refused: {counted} do not prove {promise}: {more}; {later}."
 
@@ -204,6 +206,10 @@ def _more(found: Finish, audited: int) -> str:
         return (
             f"errors as observed ({met}) are too many for any number of them, but may be bad luck: "
             f"then {found.needed_by_luck - audited:,} more are needed{at_best}"
+        )
+    if found.needed_at_best is None or not found.wrong:
+        return (
+            f"no number of them will do ({met}): the pool is too small for this, a larger --max-error may do"
         )
     return f"with errors as observed ({met}) no number of them will do before the model is better"
 

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ml_backend.importing import Screen, Sent
 
@@ -26,6 +27,14 @@ WORDS = {
 }
 
 
+class _HowFar(ProgressColumn):
+    """Done, and of how many where that is known."""
+
+    def render(self, task: Task) -> Text:
+        of = "" if task.total is None else f"/{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{of} {task.fields['unit']}")
+
+
 class Bars(Screen):
     """One bar per step."""
 
@@ -34,9 +43,9 @@ class Bars(Screen):
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
+            _HowFar(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=self._console,
             disable=quiet,
         )
         self._sending: TaskID | None = None

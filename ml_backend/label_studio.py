@@ -167,9 +167,11 @@ class LabelStudioClient:
         self._http.call("PATCH", f"api/tasks/{task_id}/", body={"is_labeled": False, "overlap": 2})
 
     def ask_no_more(self, task_id: int) -> None:
-        """Take it back: one answer is enough again. A task that is gone is fine."""
+        """Take it back: one answer is enough again, if it still stands. A task that is gone is fine."""
         try:
-            self._http.call("PATCH", f"api/tasks/{task_id}/", body={"is_labeled": True, "overlap": 1})
+            task = self._http.call("GET", f"api/tasks/{task_id}/")
+            answered = any(not one.get("was_cancelled") for one in task["annotations"])
+            self._http.call("PATCH", f"api/tasks/{task_id}/", body={"is_labeled": answered, "overlap": 1})
         except LabelStudioRefused as error:
             if error.status != 404:
                 raise

@@ -29,6 +29,11 @@ SAMPLE = 2_000
 """Tasks that the models are compared on: kappa to half a point, and 20 kB for each model that is kept."""
 
 
+KNOWN = 0.95
+"""Of today's sample, what a model must have known to be compared: the rest could hide a gain of twenty points from it
+and still be one point of all.
+"""
+
 _MADE_OF = ("student", "encoder", "teacher")
 """Of a recipe, what makes models unlike. A tuning is a part of learning, and comes too often to begin anew."""
 
@@ -75,8 +80,8 @@ def _judge(
 ) -> Verdict:
     """On the tasks of the `sample`, as far as the models have an answer there."""
     now = {task: one for task, one in models[-1][1].items() if task in sample}
-    # After an import, models that have seen less than half of today's sample are no comparison.
-    models = [(n, said) for n, said in models if 2 * len(said.keys() & now.keys()) >= len(now)]
+    # After an import, a model that knew less of today's sample is no comparison: what it did not know is not looked at.
+    models = [(n, said) for n, said in models if len(said.keys() & now.keys()) >= KNOWN * len(now)]
     common = [task for task in now if all(task in said for _, said in models)]
     at = {task: i for i, task in enumerate(common)}
     past = [Past(n, np.array([said[task] for task in common], np.int64)) for n, said in models]

@@ -67,7 +67,7 @@ def advance(
         rows = reserved & (ids <= upto)
         return len(front(places[rows], shown[rows]))
 
-    if reach is None or not length(reach.upto):
+    if reach is None or not answered:
         return Reach(newest, newest, answered)
     if reach.later > reach.upto and length(reach.later) >= length(reach.upto):
         used_up = length(reach.later) == int((reserved & (ids <= reach.later)).sum())

@@ -21,10 +21,10 @@ right and its intercept wrong (Prentice and Pyke, 1979).
 FIRMNESS = 3.0  # pseudo-labels, so to speak, that hold the scales near what is expected
 SPAN = 512  # directions of the labelled rows; more are of use to nobody
 FEW_ROWS = 30
-REFUTED = (
-    20.0  # times; a teacher that answers by lot gets there in a dozen labels or two, a weak one nowhere near
-)
+REFUTED = 20.0  # times
 _MODEST = 1.5  # temperature: one that is right half of the time but claims 90 % is worth much all the same
+_STAKE = 1.0  # nats that one label can cost: who claims 99 % would lose by four what twenty cannot win back
+_DOUBTED = 0.5  # nats a label: what is asked is what is doubted, and there a teacher may do badly that is right elsewhere
 _SILENT_ROWS = 90  # so long labels where the teacher was silent do not count; then people have said enough
 MANY_LABELS = 20  # from here on a fit costs so much that fewer are made
 _ROUNDS, _FEW_ROUNDS, _TOLERANCE = 40, 20, 1e-4  # stopping early was no worse on held-out rows, only quicker
@@ -70,16 +70,20 @@ def refuted(
 ) -> bool:
     """Whether the first labels speak so loudly against a teacher that nothing should lean on it; all are aligned.
 
-    They do when they were `REFUTED` times as likely if nothing were known of any text, even with the opinions at
-    two thirds of their expected scales. It does not matter who chose the texts: where a good teacher is doubted, its
-    opinions contradict each other and stake little. Not for more labels than `FEW` is for: the mixture of
-    `LEANING` costs nothing then, and makes use of a teacher that boasts but is right half of the time.
+    They do when its words were right no more often than by chance, and the labels `REFUTED` times as likely if nothing
+    were known of any text, even with the opinions at two thirds of their expected scales and allowing for labels that
+    were asked for because they are doubted. One that is always wrong gets there in seven labels. One that answers by
+    lot hardly does: asked where it is doubted, a teacher that is half right looks the same, and to drop it for a run
+    cost 30 to 45 points. Not for more labels than `FEW` is for: the mixture of `LEANING` costs nothing then.
     """
     scales = ALL_OPINIONS.leans_on
     told = np.sum([scale * opinions[name] for name, scale in scales.items()], axis=0)
     gained = log_softmax(told, _MODEST)[np.arange(len(targets)), targets] + np.log(teacher.shape[1])
     heard = ~np.isnan(teacher).any(axis=1)
-    return bool((weights * gained)[heard].sum() < -np.log(REFUTED))
+    stake = np.maximum(gained, -_STAKE)
+    hits = np.nan_to_num(teacher).argmax(axis=1) == targets
+    by_chance = (weights * hits)[heard].sum() <= weights[heard].sum() / teacher.shape[1]
+    return bool(by_chance and (weights * (stake + _DOUBTED))[heard].sum() < -np.log(REFUTED))
 
 
 def candidates_for(rows: int, labels: int, *, heard: int | None) -> tuple[Candidate, ...]:

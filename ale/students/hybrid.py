@@ -92,10 +92,13 @@ class HybridStudent:
         ground, basis = self._survey(pool, teacher)
         counts = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
         said = {} if ground is None else {name: o[labelled] for name, o in ground.opinions.items()}
+        texts = (
+            np.arange(len(targets)) if groups is None else groups
+        )  # ten labels of one text tell as much as one
         heard = None
         if ground is not None and teacher is not None:
-            heard = int((~np.isnan(teacher[labelled]).any(axis=1)).sum())
-        candidates = candidates_for(len(targets), labels, heard=heard)
+            heard = len(np.unique(texts[~np.isnan(teacher[labelled]).any(axis=1)]))
+        candidates = candidates_for(len(np.unique(texts)), labels, heard=heard)
         self._refuted = (
             teacher is not None and candidates is FEW and refuted(teacher[labelled], said, targets, counts)
         )

@@ -150,7 +150,7 @@ def test_audits_come_without_a_suggestion_at_the_set_rate_and_train_nothing(new_
     assert front == {task_id for task_id in blind if task_id <= upto}
     assert audit["labels"] == len(front)
     assert audit["student"]["hits"] == 0
-    assert audit["reserve"] == len(hidden)
+    assert audit["reserve"] == len(spoken_of)
 
 
 def test_the_order_follows_the_strategy_between_the_audits(new_audited: NewLoop) -> None:

@@ -141,3 +141,17 @@ def test_a_skip_closes_the_question_and_so_does_disconnecting(new_asking: NewLoo
         task = loop.ask("GET", f"tasks/{task_id}/")
         assert (task["is_labeled"], task["overlap"]) == (True, 1)
         assert [a for a in loop.annotations(task_id) if not a["was_cancelled"]]
+
+
+def test_an_answer_that_is_deleted_meanwhile_leaves_an_open_task(
+    new_asking: NewLoop, other: Annotator
+) -> None:
+    """A task without any answer is not closed: it is served like any other again."""
+    loop, _ = with_doubts(new_asking, other)
+    task_id = min(waiting(loop, other))
+    for annotation in loop.annotations(task_id):
+        loop.ask("DELETE", f"annotations/{annotation['id']}/")
+    learn(loop)
+    assert not {row.task_id for row in opinions(loop) if row.status == "asked" and row.task_id == task_id}
+    task = loop.ask("GET", f"tasks/{task_id}/")
+    assert (task["is_labeled"], task["overlap"]) == (False, 1)

@@ -237,3 +237,21 @@ def test_a_finish_labels_what_it_has_measured_and_nothing_else(name: str) -> Non
                 break
     assert succeeded >= 6
     assert broken <= 1
+
+
+def test_an_answer_that_is_taken_back_for_a_while_costs_nothing() -> None:
+    """Not even the first: as soon as it is there again, the front is what it was, of the same texts."""
+    ids = np.arange(1, 41)
+    places = np.arange(40) / 40
+    places[30:] += 0.005  # newer texts stand among the others
+    reserved = np.ones(40, bool)
+    old = ids <= 30
+    reach = advance(None, ids[old], places[old], reserved[old], ids[old] <= 10)
+    shown = ids <= 10
+    reach = advance(reach, ids, places, reserved, shown)
+    before = reach
+    shown[0] = False
+    reach = advance(reach, ids, places, reserved, shown)
+    assert reach.upto == before.upto == 30
+    shown[0] = True
+    assert advance(reach, ids, places, reserved, shown).upto == 30

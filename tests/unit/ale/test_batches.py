@@ -125,12 +125,11 @@ def test_batches_of_many_rows_are_chosen_several_at_a_time(name: str) -> None:
 def test_margin_clusters_takes_the_middle_of_a_crowd() -> None:
     """Of equally unsure texts the nearest to each centre is asked."""
     points = np.array(
-        [[1, 0.1, 0], [1, -0.1, 0], [1, 0, 0], [0, 0.1, 1], [0, -0.1, 1], [0, 0, 1]], np.float32
+        [[1, 0.1, 0], [1, -0.1, 0], [1, 0, 0], [0, 0.1, 1], [0, -0.1, 1], [0, 0, 1], [0, 1, 0]], np.float32
     )
+    probs = np.array([[0.5, 0.5]] * 6 + [[1.0, 0.0]], np.float32)  # were all alike, no text were singled out
     for seed in range(5):
-        chosen = STRATEGIES["margin-clusters"](
-            Beliefs(points, np.full((6, 2), 0.5, np.float32)), 2, rng(seed)
-        )
+        chosen = STRATEGIES["margin-clusters"](Beliefs(points, probs), 2, rng(seed))
         assert sorted(chosen.tolist()) == [2, 5]
 
 

@@ -113,6 +113,34 @@ def test_a_good_teacher_whose_doubted_texts_were_asked_first_is_kept(labelled: i
     assert not HybridStudent().fit(points, rows, truth[rows], labels=LABELS, teacher=told).refuted
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_boaster_that_is_half_right_is_never_dropped_for_a_run(seed: int) -> None:
+    """It claims 99 %, and what is asked is what it is wrong about: it is leant on in every batch, and the belief about
+    the pool never falls back.
+    """
+    many, rng = 8, np.random.default_rng(seed)
+    truth = rng.integers(0, many, 400)
+    points = rng.normal(size=(many, 16))[truth] + 0.9 * rng.normal(size=(400, 16))
+    points = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    said = np.where(rng.random(400) < 0.5, truth, (truth + rng.integers(1, many, 400)) % many)
+    told = np.where(np.eye(many)[said] > 0, 0.99, 0.01 / (many - 1)).astype(np.float32)
+    student = HybridStudent.of_teacher(points, told)
+    rows: list[int] = []
+    before = 0.0
+    while len(rows) < 28:
+        assert student is not None
+        sure = np.sort(student.pool_logits(), axis=1)
+        margin = sure[:, -1] - sure[:, -2]
+        margin[rows] = np.inf
+        rows += np.argsort(margin, kind="stable")[:4].tolist()
+        asked = np.array(rows)
+        student = HybridStudent().fit(points, asked, truth[asked], labels=many, teacher=told)
+        right = float(np.mean(student.pool_logits().argmax(axis=1) == truth))
+        assert not student.refuted
+        assert right > before - 0.02
+        before = right
+
+
 @pytest.mark.parametrize("labelled", [10, 60, 250])
 def test_without_a_teacher_it_is_no_worse_than_the_linear_student(labelled: int) -> None:
     """The same labels, nobody to lean on."""

@@ -209,6 +209,11 @@ def test_a_refusal_says_how_many_labels_it_takes() -> None:
         ": errors as observed (4 wrong of 120) are too many for any number of them, but may be bad luck: then 488 "
         "more are needed, 138 more at best; " in refusal(refused(None, 450, 800), 312, 2000)
     )
+    small = refusal(replace(refused(None, None), wrong=0, audited=31), 312, 150)
+    assert (
+        ": no number of them will do (0 wrong of 31): the pool is too small for this, a larger --max" in small
+    )
+    assert "reserve" not in small
     assert "none of them lies among the surest" in refusal(
         replace(refused(None, None), audited=0, wrong=0), 312, 2000
     )

@@ -120,12 +120,12 @@ TUNED = {
 def test_a_learn_run_writes_down_that_the_teacher_was_refuted(
     kind: type[HybridStudent | TransformerStudent],
 ) -> None:
-    """Only then: twelve labels, a teacher that is never right, and one that always is."""
+    """Only then: two dozen labels, a teacher that is never right, and one that always is."""
     truth = np.arange(60) % 2
     points = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     right = np.eye(2, dtype=np.float32)[truth] * 0.8 + 0.1
     for told, refuted in ((right[:, ::-1], True), (right, False)):
-        student = kind().fit(points, np.arange(12), truth[:12], labels=2, teacher=told)
+        student = kind().fit(points, np.arange(24), truth[:24], labels=2, teacher=told)
         assert student_counts(student, None).get("teacher_refuted", False) is refuted
 
 
