@@ -92,11 +92,17 @@ def _views(evidence: Evidence, labels: int) -> list[NDArray[np.float64]]:
 def _judge(evidence: Evidence, views: list[NDArray[np.float64]], truth: Truth) -> Judgement:
     heard = [opinion for teacher in evidence.unheard for opinion in teacher_opinions(teacher, truth)]
     who, groups = evidence.annotators, evidence.groups
-    if groups is not None and (who is not None or len(np.unique(groups)) < len(groups)):
-        # Where nobody says who labelled, the labels of equal texts are words of one kind of person.
+    alone = (
+        who is None
+    )  # then nobody says who labelled: the labels of equal texts are words of one kind of person
+    if groups is not None and (not alone or len(np.unique(groups)) < len(groups)):
         speakers = np.zeros(len(groups), np.int64) if who is None else who
         tables = annotator_tables(evidence.targets, speakers, groups, truth)
         heard.append(other_annotators(evidence.targets, speakers, groups, tables))
-    powers = [1.0 / max(1, len(views))] * len(views) + [_WITNESS / max(1.0, len(heard) / 2)] * len(heard)
+    else:
+        alone = False
+    # Most texts stand once: what the others say of theirs makes the teachers no weaker witnesses.
+    power = _WITNESS / max(1.0, (len(heard) - alone) / 2)
+    powers = [1.0 / max(1, len(views))] * len(views) + [power] * len(heard)
     stacked: Opinions = np.maximum(np.stack([*views, *heard]), np.log(_LEAST))
     return judge(stacked, evidence.targets, who, np.array(powers))

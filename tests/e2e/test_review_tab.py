@@ -28,6 +28,7 @@ def plant(new_loop: NewLoop) -> tuple[Loop, int, int]:
     loop.start()
     task_id = loop.add_chosen(lambda: messages(1)[0])
     assert loop.truth[task_id] == DELIVERY
+    loop.learn()  # the teacher has answered: without its word the doubt would be a small one until the next run
     annotation = loop.annotate(task_id, PRAISE)
     loop.learn()
     return loop, task_id, int(annotation["id"])
