@@ -45,9 +45,12 @@ class Annotator:
 
 @contextmanager
 def another_annotator(label_studio: LabelStudioUnderTest) -> Iterator[Annotator]:
-    """Signs up by the form, as people do."""
+    """Signs up by the form behind an invitation, as people do: a server may take nobody without one."""
     with httpx.Client(base_url=label_studio.url, timeout=60, follow_redirects=True) as client:
-        page = client.get("/user/signup/").text
+        invited = client.get("/api/invite", headers={"Authorization": f"Token {label_studio.token}"})
+        assert invited.is_success, invited.text[:300]
+        address = str(invited.json()["invite_url"])
+        page = client.get(address).text
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         assert token is not None, page[:300]
         form = {
@@ -55,9 +58,7 @@ def another_annotator(label_studio: LabelStudioUnderTest) -> Iterator[Annotator]
             "email": f"{secrets.token_hex(4)}@example.com",
             "password": secrets.token_urlsafe(12),
         }
-        made = client.post(
-            "/user/signup/", data=form, headers={"Referer": f"{label_studio.url}/user/signup/"}
-        )
+        made = client.post(address, data=form, headers={"Referer": f"{label_studio.url}{address}"})
         assert made.is_success, made.text[:300]
         me = client.get("/api/current-user/whoami").json()
         client.headers.update({"X-CSRFToken": client.cookies["csrftoken"], "Referer": label_studio.url})
