@@ -265,7 +265,7 @@ class _Run:
                     self._collect(running)
             while running:
                 self._collect(running)
-        except BaseException:
+        except BaseException:  # Ctrl+C too: nobody goes on writing, then it is raised as it was
             self._stop.set()
             engine.executor.shutdown(cancel_futures=True)
             raise
