@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.special import bdtrc
-
 _Z95 = 1.959963984540054
 
 
@@ -44,6 +42,8 @@ def one_sided(wins: int, losses: int) -> float:
     Exact McNemar test (McNemar, 1947), which is the sign test on the examples that only one of two judges
     got right. Without a differing example it is 1.
     """
+    from scipy.special import bdtrc  # here: the web process has no need of scipy
+
     return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins > 0 else 1.0
 
 

@@ -6,7 +6,6 @@ Pure: arrays in, arrays out. Who reads the annotations and who publishes the res
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -19,71 +18,17 @@ from ale.audit.temperature import audit_temperature
 from ale.calibration import fit_temperature, softmax
 from ale.errors import NotEnoughLabels
 from ale.features import FeatureSpace
+from ale.learn_input import LearnInput
 from ale.metrics import accuracy, ece, macro_f1
 from ale.predictor import Predictor
-from ale.protocols import Strategy, Student
+from ale.protocols import Student
 from ale.ranking import Ranking, confidence_of, mix_audit, rank_pool, task_scores
-from ale.review import Evidence, Refit, Review, find_label_issues
-from ale.types import Beliefs, Embeddings, Indices, LabelIssue, LabelSpace, Probs, Scores
+from ale.review import Decisions, Evidence, Refit, Remaining, Review, find_label_issues
+from ale.types import Beliefs, Embeddings, LabelIssue, Probs, Scores
+
+__all__ = ["LearnInput", "Learned", "learn"]
 
 _SECOND_PASS = 20_000  # labelled rows * labels up to which the review may fit a second time
-
-
-def _no_rows() -> Indices:
-    return np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LearnInput:
-    """All that one learn run needs. Row i of `raw`, `teacher` and `candidates` is pool row i.
-
-    `labelled` may name a row twice (two annotators); `targets`, `groups` and `weights` are aligned with it.
-    `candidates` are rows that may be ranked (by default all that have no label).
-
-    `audited` rows have an audit label, which measures and trains nothing; beside them `audit_skipped` were shown
-    and got none. `audit_order` are the rows of the audit reserve that wait, in their order; `audit_share` of
-    what is served is to be taken from them, given that of `answered` tasks `audit_answered` were.
-    """
-
-    raw: Embeddings
-    labelled: Indices
-    targets: NDArray[np.int64]
-    labels: LabelSpace
-    strategy: Strategy
-    student: Callable[[], Student]
-    groups: NDArray[np.int64] | None = None
-    weights: NDArray[np.float64] | None = None
-    teacher: Probs | None = None
-    candidates: NDArray[np.bool_] | None = None
-    batch: int = 20
-    seed: int = 0
-    review: bool = True
-    audited: Indices = field(default_factory=_no_rows)
-    audit_targets: NDArray[np.int64] = field(default_factory=_no_rows)
-    audit_skipped: int = 0
-    audit_order: Indices = field(default_factory=_no_rows)
-    audit_share: float = 0.0
-    answered: int = 0
-    audit_answered: int = 0
-
-    def __post_init__(self) -> None:
-        n = len(self.raw)
-        if len(self.labelled) != len(self.targets):
-            raise ValueError(f"{len(self.labelled)} labelled rows, {len(self.targets)} targets")
-        if self.teacher is not None and self.teacher.shape != (n, len(self.labels)):
-            raise ValueError(f"teacher of shape {self.teacher.shape} for {n} rows, {len(self.labels)} labels")
-        if self.candidates is not None and len(self.candidates) != n:
-            raise ValueError(f"{len(self.candidates)} candidate marks for {n} rows")
-        if len(self.labelled) and (self.labelled.min() < 0 or self.labelled.max() >= n):
-            raise ValueError("a labelled row is outside the pool")
-        if len(self.targets) and (self.targets.min() < 0 or self.targets.max() >= len(self.labels)):
-            raise ValueError("a target is outside the label space")
-        if len(self.audited) != len(self.audit_targets):
-            raise ValueError(f"{len(self.audited)} audited rows, {len(self.audit_targets)} audit targets")
-        if np.isin(self.audited, self.labelled).any():
-            raise ValueError("an audited row is learnt from")
-        if self.candidates is not None and self.candidates[self.audit_order].any():
-            raise ValueError("a row of the audit reserve is a candidate")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +49,8 @@ class Learned:
     metrics: dict[str, float]
     reasons: dict[str, str] = field(default_factory=dict)
     audit: Audit = NOTHING_AUDITED
+    remaining: Remaining | None = None
+    """Wrong labels among those that nobody has reviewed; None where nothing could be judged."""
     held_out: Probs | None = None
     """Calibrated out-of-fold probabilities of each labelled row; None without a student."""
     unaided: Probs | None = None
@@ -173,6 +120,7 @@ def _learn(given: LearnInput) -> Learned:
         ranking=ranking,
         scores=scores,
         issues=found.issues,
+        remaining=found.remaining,
         metrics=_metrics(given, held_out) | audit.metrics | clock.seconds,
         reasons=reasons,
         audit=audit,
@@ -254,10 +202,18 @@ def _review(
             refit=_refit(given, features, fitted),
         ),
         given.labels,
+        reviewed=given.reviewed,
+        decisions=_decisions(given, features),
+        precision=given.review_precision,
     )
     if found.skipped is not None:
         reasons["review"] = found.skipped
     return found
+
+
+def _decisions(given: LearnInput, features: Embeddings) -> Decisions | None:
+    past = given.past
+    return None if past is None else Decisions(features[past.rows], past.targets, past.doubts, past.wrong)
 
 
 def _refit(given: LearnInput, features: Embeddings, fitted: Student) -> Refit | None:

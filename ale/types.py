@@ -220,7 +220,8 @@ class LabelIssue:
     """A human label that the evidence doubts.
 
     `position` counts in the labelled arrays that were given; `given` and `suggested` are label positions.
-    `score` is in [0, 1], higher = more surely wrong.
+    `score` is in [0, 1], higher = more surely wrong; `doubt` is the same before reviewers' decisions on other
+    labels had a say in it.
     """
 
     position: int
@@ -228,3 +229,4 @@ class LabelIssue:
     suggested: int
     score: float
     reason: str
+    doubt: float

@@ -10,7 +10,7 @@ from ale.chance import Rate
 from ale.trust import words
 from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion, Voice
-from ml_backend.trusting import number, rate_row
+from ml_backend.rates import number, rate_row
 
 Json = dict[str, Any]
 

@@ -40,6 +40,7 @@ from ml_backend.questions import wanted
 from ml_backend.reach import move
 from ml_backend.reserve import Reserve, reserve_under
 from ml_backend.review_flags import decide, show_flags, update_flags
+from ml_backend.reviewed import Reviewed, fingerprint_reviews, review_counts, reviewed_in
 from ml_backend.second_opinions import (
     NOTHING_SAID,
     Said,
@@ -52,7 +53,7 @@ from ml_backend.second_opinions import (
 )
 from ml_backend.settings import Settings
 from ml_backend.stopping import stop_counts
-from ml_backend.store import mirror, projects, versions
+from ml_backend.store import decisions, mirror, projects, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
@@ -112,14 +113,17 @@ class LearnRun:
         }
 
         current = versions.find(self.db, self.project.key, self.project.version)
-        content = fingerprint_labels(dataset, self.space, self.learning.recipe)
+        decided = decisions.every(self.db, self.project.key)
+        reviews = fingerprint_reviews(decided, self.settings.review_precision)
+        content = fingerprint_labels(dataset, self.space, self.learning.recipe | {"reviews": reviews})
         waiting = self._waiting(current, dataset, teacher)
         if waiting:
             return "not_ready", waiting
         if current is not None and not (force or self._due(current, content)):
             outcome = self._fill(current, tasks, dataset, raw, teacher)
         else:
-            outcome = self._learn(current, tasks, dataset, raw, teacher, content)
+            reviewed = reviewed_in(decided, dataset, self.space)
+            outcome = self._learn(current, tasks, dataset, raw, teacher, content, reviewed)
         if outcome[0] != "published":
             theirs = self.client.project(self.project.project_id) if outcome[0] == "filled" else theirs
             self.counts["order_put_right"] = publishing.hold_order(self.client, self.project, theirs)
@@ -232,11 +236,13 @@ class LearnRun:
         raw: Embeddings,
         teacher: Probs | None,
         content: str,
+        reviewed: Reviewed,
     ) -> tuple[str, str]:
+        given = learn_input(
+            self.settings, self.learning, self.project, self.space, dataset, raw, teacher, reviewed
+        )
         with self._timed("learn"):
-            learned = learn(
-                learn_input(self.settings, self.learning, self.project, self.space, dataset, raw, teacher)
-            )
+            learned = learn(given)
         self.counts |= self._learned_counts(dataset, learned)
         figures = beaten(self._opinion, learned.held_out, dataset)
         if figures != self.project.teacher_beaten:
@@ -266,6 +272,9 @@ class LearnRun:
         if whole and not self._first_pass:  # else the pool was not yet all there
             projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
+        with self._timed("payback"):  # at the end: nobody waits for it
+            last = versions.newest_count(self.db, self.project.key, "payback")
+            self.counts["payback"] = review_counts(given, learned, reviewed, last)
         return outcome
 
     def _learned_counts(self, dataset: Dataset, learned: Learned) -> Json:

@@ -8,6 +8,7 @@ from ale.engine import LearnInput
 from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend.dataset import Dataset
 from ml_backend.learning import Learning, seed_of
+from ml_backend.reviewed import Reviewed
 from ml_backend.settings import Settings
 from ml_backend.store.schema import Project
 
@@ -20,6 +21,7 @@ def learn_input(
     dataset: Dataset,
     raw: Embeddings,
     teacher: Probs | None,
+    reviewed: Reviewed,
 ) -> LearnInput:
     """All that the engine needs for one run over a project; row i of `raw` and `teacher` is task i."""
     candidates = np.zeros(len(dataset.tasks), dtype=bool)
@@ -38,6 +40,9 @@ def learn_input(
         candidates=candidates,
         batch=settings.batch,
         seed=seed_of(project.key),
+        reviewed=reviewed.settled,
+        past=reviewed.past,
+        review_precision=settings.review_precision,
         audited=audit.measured,
         audit_targets=audit.measured_targets,
         audit_skipped=audit.skipped,

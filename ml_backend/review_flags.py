@@ -21,6 +21,7 @@ from ml_backend.controls import Control
 from ml_backend.dataset import Dataset, correction
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.payloads import to_prediction
+from ml_backend.store import decisions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Annotation, Project, ReviewFlag, Task
 
@@ -62,6 +63,7 @@ def decide(db: Database, project: str, tasks: Iterable[Task], annotations: Itera
             if status is None and instead is not None:
                 _settle(flag, "confirmed" if instead.label == flag.given else "fixed")
                 flag.decided_by, flag.settled_label = instead.annotator, instead.label or ""
+                decisions.note(session, flag, flag.settled_label)
                 settled += 1
             if status is None:
                 continue
@@ -71,6 +73,7 @@ def decide(db: Database, project: str, tasks: Iterable[Task], annotations: Itera
                 flag.values, flag.annotation_updated_at = annotation.values, annotation.updated_at
                 flag.decided_by = annotation.updated_by
                 flag.settled_label = annotation.label or ""
+                decisions.note(session, flag, flag.settled_label)
             settled += 1
     return settled
 
@@ -134,6 +137,7 @@ def _raise(
     if moved or abs(flag.score - issue.score) > SCORE_MOVED:
         flag.shown = False
         flag.score, flag.reason = round(issue.score, 3), told(issue.reason)
+    flag.doubt = round(issue.doubt, 6)
     if flag.status != "suspect":
         flag.flagged_at, flag.decided_at, flag.decided_by = datetime.now(UTC), None, None
     flag.status, flag.given, flag.suggested = "suspect", given, suggested

@@ -77,6 +77,7 @@ def _project_table(entry: Json) -> Table:
         ("audit", audit_line(entry["audit"]) if entry["audit"] else ""),
         ("is it enough", stop_line(entry["audit"], entry["stop"])),
         ("suspected label errors", _pairs(entry["review"])),
+        ("reviews", review_line(entry["payback"]) if entry["payback"] else ""),
         ("second opinions", _pairs(entry["second_opinions"])),
         ("annotators", people_line(entry["people"]) if entry["people"] else ""),
         ("predictions", f"{entry['rows_in_force']} in force, {entry['rows_superseded']} superseded"),
@@ -148,6 +149,31 @@ def stop_line(audit: Json | None, stop: Json | None) -> str:
             f"The next {gain['labels']} labels: {100 * gain['expected']:+.1f} points ({low:+.1f} to {high:+.1f})."
         )
     said.append(f"Stop: {'yes' if stop['stop'] else 'not yet'}, because {stop['reason']}.")
+    return " ".join(said)
+
+
+def review_line(payback: Json) -> str:
+    """What reviews brought, and what is left to do.
+
+    E.g. `12 suspicions reviewed, 67% of 12 (39-86%) of them right. About 9 of 240 labels still wrong (3-17).`
+    """
+    said = []
+    if payback["precision"]:
+        said.append(
+            f"{payback['reviewed']} suspicions reviewed, {share_of(payback['precision'])} of them right."
+        )
+    if left := payback["remaining"]:
+        between = "" if left["low"] is None else f" ({left['low']:.0f}-{left['high']:.0f})"
+        guess = "" if between else ", a guess before 5 reviews"
+        said.append(
+            f"About {left['expected']:.0f} of {payback['labels']} labels still wrong{between}{guess}."
+        )
+    if worth := payback["accuracy"]:
+        fixes = "fix" if worth["fixed"] == 1 else "fixes"
+        said.append(
+            f"Student, on {worth['of']} audits: {worth['now']} right, "
+            f"{worth['before']} without the {worth['fixed']} {fixes}."
+        )
     return " ".join(said)
 
 

@@ -202,6 +202,14 @@ class Settings(BaseSettings):
         description="At most this share of the head of the queue may be tasks with a doubted answer, which another "
         "annotator is asked blind, where that is worth more than a new task; from two annotators on. 0: none.",
     )
+    review_precision: float = Field(
+        0.5,
+        alias="ALE_REVIEW_PRECISION",
+        gt=0,
+        lt=1,
+        description="Labels are suspected of being wrong while this share of the suspicions is expected to be right; "
+        "higher: fewer of them. What reviewers decide corrects that expectation.",
+    )
     encoder: str = Field(
         "embedded",
         alias="ALE_ENCODER",

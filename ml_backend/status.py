@@ -9,12 +9,24 @@ from redis import RedisError
 from sqlalchemy import ColumnExpressionArgument, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from ale.chance import Rate
 from ale.errors import ConfigurationError
 from ale.io.chat.prices import load_prices
 from ml_backend.mirroring import mirror_seen
+from ml_backend.rates import rate_row
 from ml_backend.settings import Settings
-from ml_backend.store.schema import Annotation, Project, ReviewFlag, Run, SecondOpinion, Task, Version
-from ml_backend.teacher_status import RUNS_LOOKED_AT, named_teachers, teachers_seen
+from ml_backend.store.schema import (
+    Annotation,
+    Project,
+    ReviewDecision,
+    ReviewFlag,
+    Run,
+    SecondOpinion,
+    Task,
+    Version,
+)
+from ml_backend.store.versions import RUNS_LOOKED_AT
+from ml_backend.teacher_status import named_teachers, teachers_seen
 from ml_backend.tuning.seen import tuning_seen
 from ml_backend.tuning.switch import tunes
 from ml_backend.wiring import Services
@@ -86,6 +98,7 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "rows_in_force": _rows(session, row.key, "in_force"),
         "rows_superseded": _rows(session, row.key, "superseded"),
         "review": _by(session, ReviewFlag.status, ReviewFlag.project == row.key),
+        "payback": _payback(session, row),
         "audit": None if row.audit_since is None else _found(session, row, "audit"),
         "stop": _found(session, row, "stop"),
         "people": _found(session, row, "people"),
@@ -96,6 +109,21 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "student": _found(session, row, "student"),
         "tuning": None,
         "teaching": None,
+    }
+
+
+def _payback(session: Session, row: Project) -> Json | None:
+    """What people decided about suspected labels, and what the newest run that learnt says of the rest."""
+    decisions = session.scalars(select(ReviewDecision).where(ReviewDecision.project == row.key)).all()
+    found = _found(session, row, "payback")
+    if not decisions and found is None:
+        return None
+    fixed = sum(one.answer != one.given for one in decisions)
+    return {
+        "reviewed": len(decisions),
+        "fixed": fixed,
+        "precision": rate_row(Rate(fixed, len(decisions))) if decisions else None,
+        **(found or {"labels": None, "remaining": None, "accuracy": None}),
     }
 
 

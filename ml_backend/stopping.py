@@ -19,9 +19,9 @@ from ale.audit.stopping import MATTERS, Past, Verdict, judge
 from ale.trust import words
 from ale.types import Indices, LabelSpace, Probs
 from ml_backend.dataset import Dataset
+from ml_backend.rates import number
 from ml_backend.store import pasts
 from ml_backend.store.database import Database
-from ml_backend.trusting import number
 
 Json = dict[str, Any]
 

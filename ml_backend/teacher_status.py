@@ -24,12 +24,10 @@ from ml_backend.store import batches, patches, replies, spend
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Run
 from ml_backend.store.tallies import tally
+from ml_backend.store.versions import RUNS_LOOKED_AT
 from ml_backend.teachers import NamedTeacher, budget_of, resolve_teachers
 
 Json = dict[str, Any]
-
-RUNS_LOOKED_AT = 50
-"""Trust and audit are measured by the runs that learn; those in between found nothing new."""
 
 
 def named_teachers(settings: Settings) -> tuple[NamedTeacher, ...]:

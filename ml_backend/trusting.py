@@ -7,17 +7,16 @@ calibration makes of them was fitted on these very labels.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.chance import Rate
 from ale.trust import Comparison, LabelTrust, Trust, compare, measure_trust
 from ale.types import Indices, LabelSpace, Probs
 from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion
+from ml_backend.rates import number, rate_row
 
 Json = dict[str, Any]
 
@@ -114,14 +113,3 @@ def _comparison(found: Comparison) -> Json:
         "p_value": number(found.p_value),
         "verdict": found.verdict.value,
     }
-
-
-def rate_row(rate: Rate) -> Json:
-    """A share with its 95 % interval."""
-    low, high = rate.interval
-    return {"hits": rate.hits, "of": rate.of, "low": round(low, 4), "high": round(high, 4)}
-
-
-def number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else round(value, 6)

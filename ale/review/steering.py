@@ -19,6 +19,7 @@ MIN_VERDICTS = 5
 _SLOPE_L2, _SHIFT_L2, _LABEL_L2, _SAID_L2, _REGION_L2 = 20.0, 0.1, 0.5, 2.0, 4.0
 _DIRECTIONS = 30
 _EDGE = 1e-9
+LEAST_SLOPE = -0.9  # added to 1: a doubt never counts against itself
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,10 +49,10 @@ def steer(
     """
     out = scores.copy()
     if len(verdicts) >= MIN_VERDICTS:
-        odds = _odds(scores)
-        columns, strengths = _columns(given, features, disagree)
-        weights = _fit(odds, columns, strengths, verdicts)
-        out = _chance(odds * (1.0 + weights[0]) + weights[1] + columns @ weights[2:])
+        odds = odds_of(scores)
+        columns, strengths = columns_of(odds, given, features, disagree)
+        found = fit_correction(odds, columns, strengths, verdicts)
+        out = chance_of(odds + columns @ found)
     out[verdicts.rows] = verdicts.wrong.astype(np.float64)
     return out
 
@@ -71,47 +72,70 @@ def cut_for(scores: NDArray[np.float64], chances: NDArray[np.float64], precision
     return float(np.nextafter(ordered[last], 0.0))
 
 
-def _columns(
-    given: NDArray[np.int64], features: Embeddings, disagree: NDArray[np.float64]
+def columns_of(
+    odds: NDArray[np.float64],
+    given: NDArray[np.int64],
+    features: Embeddings,
+    disagree: NDArray[np.float64],
+    shift_l2: float = _SHIFT_L2,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What may correct the odds, a row each, and how strongly each column is held at no correction."""
     labels = np.eye(int(given.max(initial=0)) + 1)[given]
-    _, vectors = np.linalg.eigh((features.T @ features).astype(np.float64))
-    region = features @ vectors[:, ::-1][:, :_DIRECTIONS]
-    region = region / max(float(np.sqrt((region**2).sum(axis=1).mean())), _EDGE)
-    parts = [labels - labels.mean(axis=0), disagree - disagree.mean(axis=0), region]
-    strengths = (_LABEL_L2, _SAID_L2, _REGION_L2)
+    region = _regions(features)
+    parts = [
+        odds[:, None],
+        np.ones((len(odds), 1)),
+        labels - labels.mean(axis=0),
+        disagree - disagree.mean(axis=0),
+        region,
+    ]
+    strengths = (_SLOPE_L2, shift_l2, _LABEL_L2, _SAID_L2, _REGION_L2)
     return np.hstack(parts), np.concatenate(
         [np.full(part.shape[1], s) for part, s in zip(parts, strengths, strict=True)]
     )
 
 
-def _fit(
+def _regions(features: Embeddings) -> NDArray[np.float64]:
+    """Where each text lies along the directions in which texts differ most; of length 1 on average."""
+    rows, dimensions = features.shape
+    wide = features.astype(np.float64)
+    if rows < dimensions:  # the smaller of the two products
+        values, left = np.linalg.eigh(wide @ wide.T)
+        along = left * np.sqrt(np.maximum(values, 0.0))
+    else:
+        along = wide @ np.linalg.eigh(wide.T @ wide)[1]
+    along = along[:, ::-1][:, :_DIRECTIONS]
+    return np.asarray(along / max(float(np.sqrt((along**2).sum(axis=1).mean())), _EDGE))
+
+
+def fit_correction(
     odds: NDArray[np.float64],
     columns: NDArray[np.float64],
     strengths: NDArray[np.float64],
     verdicts: Verdicts,
 ) -> NDArray[np.float64]:
-    """Change of the slope, shift, and a weight per column; all 0 = as it was."""
+    """A weight per column, to be added to the odds; all 0 = as it was."""
     rows = verdicts.rows
-    x = np.hstack([odds[rows, None], np.ones((len(rows), 1)), columns[rows]])
+    x = columns[rows]
     truth = verdicts.wrong.astype(np.float64)
-    l2 = np.concatenate([[_SLOPE_L2, _SHIFT_L2], strengths])
 
     def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = odds[rows] + x @ w
-        gap = _chance(z) - truth
-        value = float(np.sum(np.logaddexp(0.0, z) - truth * z) + 0.5 * (l2 * w * w).sum())
-        return value, x.T @ gap + l2 * w
+        gap = chance_of(z) - truth
+        value = float(np.sum(np.logaddexp(0.0, z) - truth * z) + 0.5 * (strengths * w * w).sum())
+        return value, x.T @ gap + strengths * w
 
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
-    found[0] = max(found[0], -0.9)  # a doubt never counts against itself
+    found[0] = max(found[0], LEAST_SLOPE)
     return np.asarray(found, np.float64)
 
 
-def _odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def odds_of(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log odds."""
     clipped = np.clip(scores, _EDGE, 1.0 - _EDGE)
     return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float64)
 
 
-def _chance(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+def chance_of(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance behind log odds."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -700.0, 700.0))), np.float64)

@@ -16,6 +16,7 @@ from ale.text import normalise, text_hash
 from ml_backend.controls import Control, Json
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.review_project.tasks import ReviewTask, question_of
+from ml_backend.store import decisions
 from ml_backend.store import review_project as stored
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, ReviewFlag, ReviewVerdict
@@ -67,6 +68,7 @@ def take_back(db: Database, project: str, tasks: Iterable[ReviewTask]) -> int:
                 continue
             flag = session.get(ReviewFlag, (project, row.task_id))
             if flag is not None and flag.status == REPORTED and _is_about(row, flag):
+                decisions.forget(session, flag)
                 flag.status, flag.settled_label, flag.shown = "suspect", "", False
                 flag.decided_at = flag.decided_by = None
             session.delete(row)
@@ -103,6 +105,7 @@ def carry_out(
             flag = session.get(ReviewFlag, (project.key, row.task_id))
             if flag is not None and outcome != VOID and _is_about(mine, flag):
                 _settle(flag, mine)
+                decisions.note(session, flag, mine.answer)
     _settle_again(db, project.key)
     return len(todo)
 

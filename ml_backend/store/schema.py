@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ml_backend.store.columns import Base
 from ml_backend.store.schema_audit import FinishLook, PastModel
 from ml_backend.store.schema_opinions import SecondOpinion
-from ml_backend.store.schema_review import ReviewProject, ReviewVerdict
+from ml_backend.store.schema_review import ReviewDecision, ReviewProject, ReviewVerdict
 from ml_backend.store.schema_served import Feedback, Served
 from ml_backend.store.schema_teacher import (
     AskedQuestion,
@@ -37,6 +37,7 @@ __all__ = [
     "PromptPatch",
     "Reply",
     "Reservation",
+    "ReviewDecision",
     "ReviewFlag",
     "ReviewProject",
     "ReviewVerdict",
@@ -208,6 +209,8 @@ class ReviewFlag(Base):
     given: Mapped[str] = mapped_column(Text)
     suggested: Mapped[str] = mapped_column(Text)
     score: Mapped[float] = mapped_column(Float)
+    doubt: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    """The score before earlier decisions had a say in it."""
     reason: Mapped[str] = mapped_column(Text)
     values: Mapped[dict[str, Any]] = mapped_column(default=dict)
     annotation_updated_at: Mapped[str] = mapped_column(String(40))

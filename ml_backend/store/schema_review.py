@@ -1,11 +1,33 @@
-"""The SQL tables of review as a project of its own: which project it is, and what its reviewers have said."""
+"""The SQL tables of reviews: every decision about a doubted label; review as a project of its own, and its answers."""
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Integer, String, Text
+from datetime import UTC, datetime
+
+from sqlalchemy import Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ml_backend.store.columns import Base
+
+
+class ReviewDecision(Base):
+    """What a person decided about one label of one text: it stays when the flag is raised anew or withdrawn."""
+
+    __tablename__ = "review_decisions"
+    __table_args__ = (Index("ix_review_decisions_project_task_id", "project", "task_id"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey("projects.key", ondelete="CASCADE"))
+    task_id: Mapped[int] = mapped_column(Integer)
+    text_hash: Mapped[str] = mapped_column(String(32))
+    given: Mapped[str] = mapped_column(Text)
+    """The label that was doubted."""
+    answer: Mapped[str] = mapped_column(Text)
+    """The label that is right: the same one confirms it."""
+    doubt: Mapped[float] = mapped_column(Float)
+    """How surely it was wrong, before earlier decisions had a say in it."""
+    decided_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    decided_by: Mapped[int | None]
 
 
 class ReviewProject(Base):

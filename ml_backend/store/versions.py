@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
@@ -12,6 +13,8 @@ from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Run, Version
 
 KILLED = "the worker's process ended before the run did (killed, or out of memory)"
+RUNS_LOOKED_AT = 50
+"""Much is measured by the runs that learn; those in between found nothing new."""
 KEEP_RUNS = 1_000  # most of them found nothing changed: one a minute, by the reconcile timer
 
 
@@ -127,3 +130,9 @@ def runs(db: Database, project: str, limit: int = 20) -> Sequence[Run]:
         return session.scalars(
             select(Run).where(Run.project == project).order_by(Run.run_id.desc()).limit(limit)
         ).all()
+
+
+def newest_count(db: Database, project: str, what: str) -> Any:
+    """What the newest run that found any says under this name in its counts; None while none does."""
+    found = (run.counts.get(what) for run in runs(db, project, RUNS_LOOKED_AT))
+    return next((one for one in found if one), None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ale.protocols import Student
 from ale.students import HybridStudent, TransformerStudent
-from ml_backend.trusting import number
+from ml_backend.rates import number
 from ml_backend.tuning.kept import Kept
 
 Json = dict[str, Any]

@@ -44,9 +44,14 @@ class LabelStudioPages:
         expect(self.page.get_by_text(title[:15]).first).to_be_visible()
         expect(self.page.get_by_role("button", name="Label All Tasks")).to_be_visible()
 
+    @property
+    def rows(self) -> Locator:
+        """All rows of the tab."""
+        return self.page.get_by_test_id("table-row")
+
     def row(self, text: str) -> Locator:
         """The row that shows a text."""
-        return self.page.get_by_test_id("table-row").filter(has_text=text)
+        return self.rows.filter(has_text=text)
 
     def is_in_window(self, text: str) -> bool:
         """Whether a heading or cell lies inside the window with its whole width."""

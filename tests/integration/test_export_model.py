@@ -27,6 +27,7 @@ from ml_backend.instructions import space_of
 from ml_backend.learn_input import learn_input
 from ml_backend.learning import build_learning
 from ml_backend.reserve import reserve_of
+from ml_backend.reviewed import reviewed_in
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
 from ml_backend.store.database import Database
@@ -62,7 +63,9 @@ def learnt(settings: Settings, db: Database, version: str, **recipe: str) -> Non
     tasks, annotations = list(mirror.all_tasks(db, KEY)), mirror.all_annotations(db, KEY)
     dataset = build_dataset(tasks, annotations, space, reserve_of(project))
     raw = learning.encoder.encode(TEXTS)
-    learned = learn(learn_input(settings, learning, project, space, dataset, raw, None))
+    learned = learn(
+        learn_input(settings, learning, project, space, dataset, raw, None, reviewed_in([], dataset, space))
+    )
     arrays, manifest = _checkpoint(dataset, learned)
     manifest |= {
         "labels": list(space.labels),

@@ -34,6 +34,7 @@ from ml_backend.learn_input import learn_input
 from ml_backend.learning import build_learning
 from ml_backend.marks import COUNTS, DUE, connect_redis
 from ml_backend.queues import TUNE, enqueue_tune, queue
+from ml_backend.reviewed import reviewed_in
 from ml_backend.settings import Settings
 from ml_backend.store import mirror, projects
 from ml_backend.store.database import Database
@@ -103,7 +104,9 @@ def learned(settings: Settings, db: Database, kept: Kept | None) -> tuple[Datase
     dataset = tuning(settings, db).dataset()
     raw, there = learning.cache.lookup(dataset.hashes)
     assert there.all()
-    given = learn_input(settings, learning, project, SPACE, dataset, raw, None)
+    given = learn_input(
+        settings, learning, project, SPACE, dataset, raw, None, reviewed_in([], dataset, SPACE)
+    )
     if kept is not None:
         given = replace(given, student=partial(TransformerStudent, kept.belief(dataset)))
     return dataset, learn(given)

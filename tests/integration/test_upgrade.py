@@ -107,6 +107,7 @@ def test_a_database_of_the_last_number_is_taken_over_with_all_rows(old: Engine, 
         "feedback",
         "finish_looks",
         "past_models",
+        "review_decisions",
         "review_projects",
         "review_verdicts",
         "second_opinions",
@@ -286,3 +287,37 @@ def test_the_models_times_are_drafted_as_plain_columns() -> None:
     for path in (upgrade.MIGRATIONS / "versions").glob("*.py"):
         assert "ml_backend" not in path.read_text()
         assert UtcDateTime.__name__ not in path.read_text()
+
+
+def test_decisions_that_flags_still_know_are_taken_over(engine: Engine, database_url: str) -> None:
+    """Confirmed, fixed and reported ones; nobody decided about the others."""
+    upgrade.upgrade(engine, to="0008")
+    flag = (
+        "INSERT INTO review_flags (project, task_id, annotation_id, status, shown, given, suggested, score, reason, "
+        '"values", annotation_updated_at, text_hash, settled_label, suggestion_shown, flagged_at, decided_at) '
+        "VALUES ('k', :task, 1, :status, :no, 'A', 'B', 0.75, '', '{}', '', 'h', :settled, '', "
+        "'2026-01-01 00:00:00', :decided)"
+    )
+    decided = "2026-01-02 00:00:00"
+    with engine.begin() as connection:
+        connection.execute(text(ROWS[1]))
+        for task, status, settled in (
+            (1, "confirmed", "A"),
+            (2, "fixed", "C"),
+            (3, "reported", "A"),
+            (4, "suspect", ""),
+            (5, "withdrawn", ""),
+        ):
+            at = None if status == "suspect" else decided
+            values = {"task": task, "status": status, "settled": settled, "decided": at, "no": False}
+            connection.execute(text(flag), values)
+    Database(database_url).dispose()
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT task_id, given, answer, doubt FROM review_decisions ORDER BY task_id")
+        )
+        assert [tuple(row) for row in rows] == [
+            (1, "A", "A", 0.75),
+            (2, "A", "C", 0.75),
+            (3, "A", "B", 0.75),
+        ]

@@ -26,7 +26,7 @@ from ml_backend.identity import ProjectKey
 from ml_backend.screens import audit_line, stop_line
 from ml_backend.settings import Settings
 from ml_backend.store import projects, replies, versions
-from ml_backend.store.schema import Run, Version
+from ml_backend.store.schema import ReviewDecision, Run, Version
 from tests.conftest import make_settings
 from tests.integration.web import CONFIG, UID, Web, running
 
@@ -364,6 +364,31 @@ def test_metrics(web: Web) -> None:
         assert samples["ale_redis_up",] == 1
         assert samples["ale_events_total", "answered", "predict"] == 1
         assert samples["ale_project_rows_in_force", str(key_of(web))] == 9
+
+
+def test_status_tells_what_reviews_brought(web: Web) -> None:
+    """Every decision counts at once; what is left of wrong labels is what the newest learn run says."""
+    web.setup()
+    publish(web, "ale-3", {})
+    key = str(key_of(web))
+    assert web.get("/status").json()["projects"][0]["payback"] is None
+    with web.services.db.session() as session:
+        for task_id, answer in ((1, "A"), (2, "B"), (3, "B")):
+            values = {"task_id": task_id, "text_hash": "h", "given": "A", "answer": answer, "doubt": 0.5}
+            session.add(ReviewDecision(project=key, **values))
+    found = {
+        "labels": 60,
+        "remaining": {"expected": 4.0, "low": None, "high": None},
+        "accuracy": None,
+    }
+    nothing = {"labels": None, "remaining": None, "accuracy": None}
+    for counts, says in (({}, nothing), ({"payback": found}, found)):
+        run = Run(project=key, fence=1, started_at=datetime.now(UTC))
+        run_id = versions.start_run(web.services.db, run)
+        versions.end_run(web.services.db, run_id, outcome="published", counts=counts)
+        payback = web.get("/status").json()["projects"][0]["payback"]
+        assert payback.pop("precision") | {"low": 0, "high": 0} == {"hits": 2, "of": 3, "low": 0, "high": 0}
+        assert payback == {"reviewed": 3, "fixed": 2, **says}
 
 
 def test_the_audit_is_told(web: Web) -> None:

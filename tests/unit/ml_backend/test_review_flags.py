@@ -13,14 +13,14 @@ from ale.types import LabelIssue, LabelSpace
 from ml_backend.dataset import build_dataset
 from ml_backend.identity import ProjectKey
 from ml_backend.review_flags import REASON_CHARS, decide, flags, told, update_flags
-from ml_backend.store import mirror, projects
+from ml_backend.store import decisions, mirror, projects
 from ml_backend.store.database import Database
 from ml_backend.store.mirror import TaskSeen
 from ml_backend.store.schema import ReviewFlag
 
 LABELS = LabelSpace(("A", "B"))
 KEY = ProjectKey("http://ls.test", 1, 1)
-ISSUE = LabelIssue(position=0, given=0, suggested=1, score=0.9, reason="Model says B (0.95)")
+ISSUE = LabelIssue(position=0, given=0, suggested=1, score=0.9, reason="Model says B (0.95)", doubt=0.8)
 
 
 class Mirror:
@@ -231,3 +231,44 @@ def test_a_reported_verdict_is_silent_until_somebody_acts(mirrored: Mirror) -> N
     mirrored.save("B")
     mirrored.learn()
     assert mirrored.status == "fixed"
+
+
+def decided(db: Database) -> list[tuple[str, str, float]]:
+    """The label that was doubted, the one that is right, how surely it was wrong."""
+    return [(one.given, one.answer, one.doubt) for one in decisions.every(db, str(KEY))]
+
+
+def test_every_decision_is_written_down_once(mirrored: Mirror) -> None:
+    """It stays when the flag is raised anew; of two about the same label of the same text the later one stands."""
+    mirrored.learn(replace(ISSUE, score=0.9, doubt=0.7))
+    assert decided(mirrored.db) == []
+    mirrored.save("B")
+    mirrored.learn()
+    assert decided(mirrored.db) == [("A", "B", 0.7)]
+    mirrored.save("A")
+    mirrored.learn(replace(ISSUE, doubt=0.6))
+    assert decided(mirrored.db) == [("A", "B", 0.7)]
+    mirrored.save("A")
+    mirrored.learn(ISSUE)
+    assert decided(mirrored.db) == [("A", "A", 0.6)]
+    mirrored.text("another text")
+    mirrored.learn(replace(ISSUE, doubt=0.5))
+    mirrored.save("B")
+    mirrored.learn()
+    assert decided(mirrored.db) == [("A", "A", 0.6), ("A", "B", 0.5)]
+
+
+@pytest.mark.parametrize("how", ["delete", "skip", "empty", "text"])
+def test_what_nobody_decided_is_no_decision(mirrored: Mirror, how: str) -> None:
+    """A label that went away says nothing about whether it was right."""
+    mirrored.learn(ISSUE)
+    if how == "delete":
+        mirrored.delete()
+    elif how == "skip":
+        mirrored.save("A", was_cancelled=True)
+    elif how == "empty":
+        mirrored.save(None)
+    else:
+        mirrored.text("another text")
+    mirrored.learn()
+    assert decided(mirrored.db) == []

@@ -1,0 +1,124 @@
+"""What people decided about earlier doubts corrects today's: which labels to flag, and how many wrong ones are left.
+
+A decision is about a label that may stand no longer: it was fixed. What is known of it is how surely it was wrong
+then. By all decisions a logistic regression learns how far such a doubt is to be trusted, by label and region, as
+`ale.review.steering` does for a file. It starts from what doubts are worth where labels are asked for because they
+are hard, and stays close to that until decisions say otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ale.review.steering import (
+    LEAST_SLOPE,
+    MIN_VERDICTS,
+    Verdicts,
+    chance_of,
+    columns_of,
+    fit_correction,
+    odds_of,
+)
+from ale.types import Embeddings
+
+_SHIFT_L2 = 0.4  # from one project to the next, the usual worth is off by 1.6 log odds
+_DRAWS, _TAIL = 400, 0.025
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """Side by side: the texts' `features`, labels that were doubted, how surely, and whether they were `wrong`."""
+
+    features: Embeddings
+    given: NDArray[np.int64]
+    doubts: NDArray[np.float64]
+    wrong: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What doubts are worth before anybody has decided anything: log odds are `slope` times those, plus `shift`."""
+
+    slope: float
+    shift: float
+
+    def odds(self, doubts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log odds that the label is wrong."""
+        return self.slope * odds_of(doubts) + self.shift
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """How many of the labels that nobody has reviewed are wrong; `low` and `high` hold it with 95 %.
+
+    Both are None before there are decisions to say how far the estimate is off.
+    """
+
+    expected: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrected:
+    """`chances` in [0, 1] that each given label is wrong. `draws` are corrections that the decisions allow, shape
+    (draws, columns): a weight for each of `columns`, to be added to `odds`; None before there are enough decisions.
+    """
+
+    chances: NDArray[np.float64]
+    odds: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    draws: NDArray[np.float64] | None
+
+    def remaining(self, reviewed: NDArray[np.bool_]) -> Remaining:
+        """Of the rows that are not marked as reviewed. Deterministic."""
+        rest = ~reviewed
+        expected = float(self.chances[rest].sum())
+        if self.draws is None:
+            return Remaining(expected)
+        odds, columns = self.odds[rest], self.columns[rest]
+        luck = np.random.default_rng(0).standard_normal(len(self.draws))
+        many = np.zeros(len(self.draws))
+        for i, draw in enumerate(self.draws):
+            each = chance_of(odds + columns @ draw)
+            many[i] = each.sum() + luck[i] * np.sqrt((each * (1.0 - each)).sum())
+        low, high = np.quantile(many, [_TAIL, 1.0 - _TAIL])
+        return Remaining(expected, max(0.0, float(low)), min(float(high), float(rest.sum())))
+
+
+def correct(
+    doubts: NDArray[np.float64],
+    given: NDArray[np.int64],
+    features: Embeddings,
+    decisions: Decisions | None,
+    worth: Worth,
+) -> Corrected:
+    """The chances behind `doubts`, given what was decided, and before that by their usual `worth`. Deterministic."""
+    n = len(doubts)
+    odds = worth.odds(doubts)
+    if decisions is None or len(decisions) < MIN_VERDICTS:
+        return Corrected(chance_of(odds), odds, np.zeros((n, 0)), None)
+    every = np.concatenate([odds, worth.odds(decisions.doubts)])
+    columns, strengths = columns_of(
+        every,
+        np.concatenate([given, decisions.given]),
+        np.concatenate([features, decisions.features]),
+        np.zeros((len(every), 0)),
+        _SHIFT_L2,
+    )
+    verdicts = Verdicts(np.arange(n, len(every)), decisions.wrong)
+    found = fit_correction(every, columns, strengths, verdicts)
+    said = chance_of(every[n:] + columns[n:] @ found)
+    curvature = (columns[n:].T * (said * (1.0 - said))) @ columns[n:] + np.diag(strengths)
+    # Laplace's approximation: around the best correction, as wide as the decisions leave it.
+    root = np.linalg.cholesky(curvature)
+    normal = np.random.default_rng(1).standard_normal((len(found), _DRAWS))
+    draws = found + np.linalg.solve(root.T, normal).T
+    draws[:, 0] = np.maximum(draws[:, 0], LEAST_SLOPE)
+    return Corrected(chance_of(odds + columns[:n] @ found), odds, columns[:n], draws)
