@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -120,9 +121,16 @@ def people_counts(said: Said, learned: Learned, dataset: Dataset) -> dict[str, A
 def choose(
     db: Database, project: Project, dataset: Dataset, learned: Learned, said: Said, share: float
 ) -> list[int]:
-    """Ids of the tasks to ask once more, those that wait already first; remembers them."""
+    """Ids of the tasks to ask once more, those that wait the longest first; remembers them.
+
+    In another order, questions for one annotator could stay behind those for another for ever.
+    """
     with db.session() as session:
-        rows = session.scalars(select(SecondOpinion).where(SecondOpinion.project == project.key)).all()
+        rows = session.scalars(
+            select(SecondOpinion)
+            .where(SecondOpinion.project == project.key)
+            .order_by(SecondOpinion.asked_at, SecondOpinion.task_id)
+        ).all()
         seen = {row.task_id: (row.status, row.text_hash) for row in rows}
     waiting = [task_id for task_id, (status, _) in seen.items() if status == "asked"]
     room = round(share * learned.ranking.queue) - len(waiting)
@@ -154,6 +162,7 @@ def choose(
                     text_hash=task.text_hash or "",
                     status="asked",
                     open=False,
+                    asked_at=datetime.now(UTC),
                 )
             )
     return [*waiting, *(task.task_id for task, _ in picked)]

@@ -66,11 +66,11 @@ def with_doubts(new_asking: NewLoop, other: Annotator) -> tuple[Loop, list[int]]
         loop.annotate(task_id, next(label for label in LABELS if label != truth))
     loop.start()
     assert not opinions(loop), "there is nobody else to ask"
-    for _ in range(8):
-        task = other.next_task(loop.project_id)
-        assert task is not None
-        assert int(task["id"]) not in {*ids, *wrong}
-        other.annotate(int(task["id"]), loop.truth[int(task["id"])])
+    fresh = [task.task_id for task in loop.tasks if task.task_id not in {*ids, *wrong}]
+    for task_id in fresh[
+        :8
+    ]:  # by their ids: the stream may ask about a doubted answer after the first of them
+        other.annotate(task_id, loop.truth[task_id])
     learn(loop)
     return loop, wrong
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,23 @@ def test_a_doubted_answer_goes_before_clear_new_tasks(db: Database) -> None:
     assert len(ask(db, ANNOTATIONS)) <= 2
     assert status(db)[DOUBTED] == "asked"
     assert ask(db, ANNOTATIONS, share=0.1)[0] == DOUBTED
+
+
+def test_who_waits_the_longest_comes_first(db: Database) -> None:
+    """By their numbers, a question for one annotator could stay behind the newer ones for another for ever."""
+    with db.session() as session:
+        for task_id, day in ((1, 3), (5, 1), (3, 2)):
+            session.add(
+                SecondOpinion(
+                    project=str(KEY),
+                    task_id=task_id,
+                    annotation_id=task_id,
+                    text_hash=f"hash {task_id}",
+                    status="asked",
+                    asked_at=datetime(2026, 1, day, tzinfo=UTC),
+                )
+            )
+    assert ask(db, ANNOTATIONS) == [5, 3, 1]
 
 
 def test_a_lone_annotator_is_not_asked_about(db: Database) -> None:
