@@ -92,7 +92,12 @@ def flags(
     """The rows above the cut that may be judged, worst first, within the cap."""
     doubted = np.flatnonzero((found.score > cut) & _may_judge(evidence, suggested))
     order = doubted[np.argsort(-found.score[doubted], kind="stable")]
-    return order[: max(3, int(MAX_SHARE * len(found.score)))]
+    return order[: most_flags(len(found.score))]
+
+
+def most_flags(rows: int) -> int:
+    """How many of so many labels are flagged in one run at most."""
+    return max(3, int(MAX_SHARE * rows))
 
 
 def _may_judge(evidence: Evidence, suggested: NDArray[np.int64]) -> NDArray[np.bool_]:
