@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks import (
+    consensus,
     encode,
     finish_guarantee,
     index,
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "finish_guarantee": finish_guarantee.main,
     "label_weights": label_weights.main,
     "real_errors": real_errors.main,
+    "consensus": consensus.main,
     "stopping": stopping.main,
     "index": index.main,
     "index_throughput": index.main_throughput,

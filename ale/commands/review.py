@@ -104,7 +104,7 @@ def review(
     found = review_whole(labelled, list(columns.labels), precision=precision, most=max_flags)
     if json_file is not None:
         write_review_json(json_file, [row.as_json() for row in found.rows])
-    _write(files, table.name, found, columns.texts)
+    _write(files, table.name, found, columns)
     _show(found, table.name)
 
 
@@ -150,15 +150,20 @@ def _zero_shot(descriptions: Path, columns: Columns, encoder: CachedEncoder) -> 
     return ZeroShotTeacher(encoder).predict_from_vectors(encoder.encode(texts), space)
 
 
-def _write(files: list[Path], name: str, found: WholeReview, texts: Sequence[str]) -> None:
-    from ale.io.review_files import write_review_page, write_review_table
+def _write(files: list[Path], name: str, found: WholeReview, given: Columns) -> None:
+    from ale.io.review_files import COLUMNS, WITH_CONSENSUS, write_review_page, write_review_table
     from ale.review.page import page_of
 
+    columns = COLUMNS if given.annotators is None else WITH_CONSENSUS
+    rows = [
+        row.as_json() | {"text": given.texts[row.row], "consensus_label": row.consensus_label}
+        for row in found.ranked
+    ]
     for file in files:
         if file.suffix == ".html":
-            write_review_page(file, page_of(name, found, texts))
+            write_review_page(file, page_of(name, found, given.texts))
         else:
-            write_review_table(file, [row.as_json() | {"text": texts[row.row]} for row in found.ranked])
+            write_review_table(file, rows, columns)
 
 
 def _show(found: WholeReview, name: str) -> None:

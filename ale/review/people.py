@@ -40,14 +40,6 @@ def teacher_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
         yield _quality(name, words_of(teacher), data, found)
 
 
-def consensus(groups: NDArray[np.int64], found: Judgement) -> NDArray[np.int64]:
-    """The label of each group (in the order of `np.unique`) by all evidence; rows of one text speak together."""
-    _, group = np.unique(groups, return_inverse=True)
-    total = np.zeros((int(group.max(initial=-1)) + 1, found.truth.shape[1]))
-    np.add.at(total, group, found.truth)
-    return np.asarray(total.argmax(axis=1), np.int64)
-
-
 def _quality(name: str, said: NDArray[np.int64], data: Labelled, found: Judgement) -> Quality:
     spoke = np.flatnonzero(said >= 0)
     truth = found.truth[spoke]

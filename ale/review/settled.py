@@ -64,15 +64,18 @@ class Settled:
 
 def settle(data: Labelled) -> Settled:
     """The verdicts of the data set, and what follows from them; contradicting verdicts settle their own rows only."""
-    labels, looked = data.decided.copy(), data.decided >= 0
-    contradicted = 0
-    if data.evidence.groups is not None and looked.any():
-        _, text = np.unique(data.evidence.groups, return_inverse=True)
-        count = int(text.max()) + 1
-        highest, lowest = np.full(count, -1, np.int64), np.full(count, len(data.space), np.int64)
-        np.maximum.at(highest, text[looked], data.decided[looked])
-        np.minimum.at(lowest, text[looked], data.decided[looked])
-        contradicted = int((highest > lowest).sum())
-        agreed = np.where(highest == lowest, highest, -1)
-        labels = np.where(looked, labels, agreed[text])
-    return Settled(data.given, labels, looked, contradicted)
+    labels, looked = data.decided, data.decided >= 0
+    if data.evidence.groups is None or not looked.any():
+        return Settled(data.given, labels, looked, 0)
+    _, text = np.unique(data.evidence.groups, return_inverse=True)
+    by_text, contradicted = agreed(text, labels)
+    return Settled(data.given, np.where(looked, labels, by_text[text]), looked, contradicted)
+
+
+def agreed(text: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """By text the one label of its rows, -1 being none, or -1 where they differ; and how many texts differ."""
+    count, most = int(text.max(initial=-1)) + 1, np.iinfo(np.int64).max
+    highest, lowest = np.full(count, -1, np.int64), np.full(count, most, np.int64)
+    np.maximum.at(highest, text, labels)
+    np.minimum.at(lowest, text, np.where(labels < 0, most, labels))
+    return np.where(highest == lowest, highest, -1), int((highest > lowest).sum())

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.review.channel import Judgement
+from ale.review.consensus import Consensus, consensus
 from ale.review.issues import CUT, MAX_SHARE, flags, most_flags, suggestions, why_not
 from ale.review.labelled import Labelled
 from ale.review.people import Quality, annotator_quality, teacher_quality
@@ -28,7 +29,10 @@ _WHY_NOT = {
 
 @dataclass(frozen=True, slots=True)
 class RowReview:
-    """One row of the file. `score` in [0, 1], higher = more surely wrong; no suggestion where none is judged."""
+    """One row of the file. `score` in [0, 1], higher = more surely wrong; no suggestion where none is judged.
+
+    `consensus_label` is that of the row's text, empty where annotators are not known or the row is not judged.
+    """
 
     row: int
     score: float
@@ -36,6 +40,7 @@ class RowReview:
     suggested_label: str
     flagged: bool
     reason: str
+    consensus_label: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The published layout."""
@@ -108,9 +113,10 @@ def review_whole(
     doubted = flags(data.evidence, judged, suggested, cut)
     sure = np.flatnonzero(verdicts.followers & verdicts.wrong)
     flagged = np.concatenate([sure, doubted])[: max(len(sure), most_flags(len(scores)))][:most]
-    rows = _rows(data, labels, scores, suggested, flagged, found, verdicts)
+    agreed = None if data.evidence.annotators is None else consensus(data, found, verdicts)
+    rows = _rows(data, labels, scores, suggested, flagged, found, verdicts, agreed)
     more = len(sure) + int((judged.score > cut).sum()) - len(flagged)
-    notes = [*data.notes, *verdicts.notes()]
+    notes = [*data.notes, *verdicts.notes(), *([] if agreed is None else [agreed.told()])]
     if more > 0 and (most is None or len(flagged) < most):
         notes.append(
             f"{more} more labels are doubted as much: no more than {MAX_SHARE:.0%} are flagged in one run, and of "
@@ -147,6 +153,7 @@ def _rows(
     flagged: NDArray[np.int64],
     found: Judgement,
     verdicts: Settled,
+    agreed: Consensus | None,
 ) -> list[RowReview]:
     out = [_unjudged(i, label, "not judged: no text or no label") for i, label in enumerate(labels)]
     names = data.space.labels
@@ -159,7 +166,13 @@ def _rows(
             i, int(suggested[i]), data, found, place.get(i), reasons
         )
         out[row] = RowReview(
-            int(row), float(scores[i]), labels[row], names[suggested[i]], bool(marked[i]), told
+            int(row),
+            float(scores[i]),
+            labels[row],
+            names[suggested[i]],
+            bool(marked[i]),
+            told,
+            "" if agreed is None else names[agreed.labels[i]],
         )
     return out
 
