@@ -26,7 +26,7 @@ class Quality:
     per_label: dict[str, float]
 
 
-def annotator_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
+def expected_of_annotators(data: Labelled, found: Judgement) -> Iterator[Quality]:
     """One per annotator, in alphabetical order."""
     who = data.evidence.annotators
     for number, name in enumerate(data.people):
@@ -34,7 +34,7 @@ def annotator_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
             yield _quality(name, np.where(who == number, data.given, -1), data, found)
 
 
-def teacher_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
+def expected_of_teachers(data: Labelled, found: Judgement) -> Iterator[Quality]:
     """One per teacher."""
     for name, teacher in zip(data.teachers, data.evidence.teachers, strict=True):
         yield _quality(name, words_of(teacher), data, found)

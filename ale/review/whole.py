@@ -13,7 +13,7 @@ from ale.review.channel import Judgement
 from ale.review.consensus import Consensus, consensus
 from ale.review.issues import CUT, MAX_SHARE, flags, most_flags, suggestions, why_not
 from ale.review.labelled import Labelled
-from ale.review.people import Quality, annotator_quality, teacher_quality
+from ale.review.people import Quality, expected_of_annotators, expected_of_teachers
 from ale.review.reasons import Reasons, reasons_for, short
 from ale.review.settled import Settled, settle
 from ale.review.steering import MIN_VERDICTS, cut_for, steer
@@ -129,8 +129,8 @@ def review_whole(
         *settled,
         None,
         tuple(find_tips(data, found)),
-        tuple(annotator_quality(data, found)),
-        tuple(teacher_quality(data, found)),
+        tuple(expected_of_annotators(data, found)),
+        tuple(expected_of_teachers(data, found)),
         tuple(notes),
     )
 
