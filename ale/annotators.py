@@ -1,4 +1,4 @@
-"""How good is each annotator? By agreement with others and with the student's belief (CROWDLAB).
+"""How good is each annotator of a live project? By agreement with others and with the student's belief (CROWDLAB).
 
 Goh, Tkachenko and Mueller (2022): annotators are weighed by how often they agree with others, the student by how
 often it agrees with them; where few texts have several answers the student carries most of it.
@@ -26,7 +26,7 @@ class Annotator:
     quality: float
 
 
-def annotator_quality(answers: Answers) -> list[Annotator]:
+def crowdlab_quality(answers: Answers) -> list[Annotator]:
     """One per annotator, by their numbers; none where no row has two answers: nothing tells them apart.
 
     Its consensus labels are not used: on simulated annotators they were worse than the majority's vote.

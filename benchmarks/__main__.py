@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks import (
+    consensus,
     encode,
     finish_guarantee,
     index,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "finish_guarantee": finish_guarantee.main,
     "label_weights": label_weights.main,
     "real_errors": real_errors.main,
+    "consensus": consensus.main,
     "review_loop": review_loop.main,
     "stopping": stopping.main,
     "index": index.main,

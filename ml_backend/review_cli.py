@@ -111,16 +111,14 @@ app.command()(review)
 
 
 def _review_project(project: int, out: str, json_file: Path | None, *, write_back: bool) -> None:
+    from ale.io.out_files import out_files
     from ml_backend.export import csv_of
     from ml_backend.review_project.run import review_as_project
     from ml_backend.settings import load_settings
     from ml_backend.store import mirror
     from ml_backend.wiring import build_services
 
-    files = [Path(part.strip()) for part in out.split(",") if part.strip()]
-    for file in files:
-        if file.suffix != ".csv":
-            raise ConfigurationError(f"--out {file}: a project's verdicts are written as .csv")
+    files = out_files(out, (".csv",), [json_file] if json_file else [])
     services = build_services(load_settings(), redis_timeout_s=1.0, redis_needed=False)
     try:
         report = review_as_project(services, project, write_back=write_back)

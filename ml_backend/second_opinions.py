@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from ale.annotators import annotator_quality
+from ale.annotators import crowdlab_quality
 from ale.engine import Learned
 from ale.relabel import Answers, next_questions
 from ale.types import LabelSpace
@@ -98,7 +98,7 @@ def said_of(dataset: Dataset, annotations: Iterable[Annotation], labels: LabelSp
 def people_counts(said: Said, learned: Learned, dataset: Dataset) -> dict[str, Any] | None:
     """Quality per annotator, as a run writes it down; None where no task has two answers."""
     answers = _answers(said, learned, dataset)
-    found = [] if answers is None else annotator_quality(answers)
+    found = [] if answers is None else crowdlab_quality(answers)
     if not found:
         return None
     votes: dict[int, set[int]] = defaultdict(set)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from ale.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ale.io.embeddings import CachedEncoder
@@ -90,12 +87,13 @@ def review(
     Nothing is changed in the file. Texts stay on this machine.
     """
     from ale.commands.cache import cache_folder, cached_encoder
+    from ale.io.out_files import out_files
     from ale.io.review_files import write_review_json
     from ale.io.tables import read_table
     from ale.review.labelled import read_columns
     from ale.review.whole import review_whole
 
-    files = _files(out, [data, *([json_file] if json_file else [])])
+    files = out_files(out, _KINDS, [data, *([json_file] if json_file else [])])
     table = read_table(data)
     columns = _columns(table, text_column, label_column, annotator_column, teacher_columns, verdict_column)
     encoder = cached_encoder(cache or cache_folder())
@@ -104,23 +102,8 @@ def review(
     found = review_whole(labelled, list(columns.labels), precision=precision, most=max_flags)
     if json_file is not None:
         write_review_json(json_file, [row.as_json() for row in found.rows])
-    _write(files, table.name, found, columns.texts)
+    _write(files, table.name, found, columns)
     _show(found, table.name)
-
-
-def _files(out: str, others: Sequence[Path]) -> list[Path]:
-    """The files of --out, none of which is one of the others, and all of which are of a known kind."""
-    files = [Path(part.strip()) for part in out.split(",") if part.strip()]
-    places = [path.resolve() for path in (*others, *files)]
-    twice = [path for path in (*others, *files) if places.count(path.resolve()) > 1]
-    if twice:
-        raise ConfigurationError(
-            f"{twice[0]} is named twice: --data, --json and --out must be different files"
-        )
-    for file in files:
-        if file.suffix not in _KINDS:
-            raise ConfigurationError(f"--out {file}: the file's name must end in {', '.join(_KINDS)}")
-    return files
 
 
 def _columns(
@@ -150,15 +133,20 @@ def _zero_shot(descriptions: Path, columns: Columns, encoder: CachedEncoder) -> 
     return ZeroShotTeacher(encoder).predict_from_vectors(encoder.encode(texts), space)
 
 
-def _write(files: list[Path], name: str, found: WholeReview, texts: Sequence[str]) -> None:
-    from ale.io.review_files import write_review_page, write_review_table
+def _write(files: list[Path], name: str, found: WholeReview, given: Columns) -> None:
+    from ale.io.review_files import COLUMNS, WITH_CONSENSUS, write_review_page, write_review_table
     from ale.review.page import page_of
 
+    columns = COLUMNS if given.annotators is None else WITH_CONSENSUS
+    rows = [
+        row.as_json() | {"text": given.texts[row.row], "consensus_label": row.consensus_label}
+        for row in found.ranked
+    ]
     for file in files:
         if file.suffix == ".html":
-            write_review_page(file, page_of(name, found, texts))
+            write_review_page(file, page_of(name, found, given.texts))
         else:
-            write_review_table(file, [row.as_json() | {"text": texts[row.row]} for row in found.ranked])
+            write_review_table(file, rows, columns)
 
 
 def _show(found: WholeReview, name: str) -> None:

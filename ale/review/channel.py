@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ale.calibration import log_softmax
+from ale.review.odds import chances
 
 Opinions = NDArray[np.float64]
 """Shape (opinions, rows, labels): logarithms; a row of zeros has no opinion."""
@@ -208,4 +209,4 @@ def _score(
     highest = others.max(axis=1)
     odds = highest + np.log(np.exp(others - highest[:, None]).sum(axis=1)) - believed[rows, given]
     odds += np.log(mean / max(1.0 - rate, _LEAST)) + np.log(channel.rates[who])
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -700.0, 700.0))))
+    return chances(odds)

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.review.odds import chances, log_odds
 from ale.review.steering import (
     LEAST_SLOPE,
     MIN_VERDICTS,
     Verdicts,
-    chance_of,
     columns_of,
     fit_correction,
-    odds_of,
 )
 from ale.types import Embeddings
 
@@ -50,7 +49,7 @@ class Worth:
 
     def odds(self, doubts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log odds that the label is wrong."""
-        return self.slope * odds_of(doubts) + self.shift
+        return self.slope * log_odds(doubts) + self.shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Corrected:
         luck = np.random.default_rng(0).standard_normal(len(self.draws))
         many = np.zeros(len(self.draws))
         for i, draw in enumerate(self.draws):
-            each = chance_of(odds + columns @ draw)
+            each = chances(odds + columns @ draw)
             many[i] = each.sum() + luck[i] * np.sqrt((each * (1.0 - each)).sum())
         low, high = np.quantile(many, [_TAIL, 1.0 - _TAIL])
         return Remaining(expected, max(0.0, float(low)), min(float(high), float(rest.sum())))
@@ -103,7 +102,7 @@ def correct(
     n = len(doubts)
     odds = worth.odds(doubts)
     if decisions is None or len(decisions) < MIN_VERDICTS:
-        return Corrected(chance_of(odds), odds, np.zeros((n, 0)), None)
+        return Corrected(chances(odds), odds, np.zeros((n, 0)), None)
     every = np.concatenate([odds, worth.odds(decisions.doubts)])
     columns, strengths = columns_of(
         every,
@@ -114,11 +113,11 @@ def correct(
     )
     verdicts = Verdicts(np.arange(n, len(every)), decisions.wrong)
     found = fit_correction(every, columns, strengths, verdicts)
-    said = chance_of(every[n:] + columns[n:] @ found)
+    said = chances(every[n:] + columns[n:] @ found)
     curvature = (columns[n:].T * (said * (1.0 - said))) @ columns[n:] + np.diag(strengths)
     # Laplace's approximation: around the best correction, as wide as the decisions leave it.
     root = np.linalg.cholesky(curvature)
     normal = np.random.default_rng(1).standard_normal((len(found), _DRAWS))
     draws = found + np.linalg.solve(root.T, normal).T
     draws[:, 0] = np.maximum(draws[:, 0], LEAST_SLOPE)
-    return Corrected(chance_of(odds + columns[:n] @ found), odds, columns[:n], draws)
+    return Corrected(chances(odds + columns[:n] @ found), odds, columns[:n], draws)

@@ -17,7 +17,7 @@ from ale.review.channel import Judgement
 from ale.review.decisions import Decisions, Remaining, Worth, correct
 from ale.review.evidence import Evidence
 from ale.review.reasons import MAX_CHARS, reasons_for
-from ale.review.steering import cut_for
+from ale.review.steering import MIN_VERDICTS, cut_for
 from ale.review.weighing import weigh
 from ale.review.witnesses import words_of
 from ale.types import LabelIssue, LabelSpace
@@ -55,8 +55,9 @@ def find_label_issues(
 ) -> Review:
     """The labels most likely to be wrong, worst first; never raises. For labels that were actively chosen.
 
-    As many as are expected to be wrong at the rate `precision`, by the evidence and, from some on, by what people
-    decided about earlier doubts; at most max(3, 30 %). Labels that are marked as `reviewed` are right.
+    As many as are expected to be wrong at the rate `precision`, by the evidence and, from five on, by what people
+    decided about earlier doubts; before, the five worst at least, if they are doubted at all. At most max(3, 30 %).
+    Labels that are marked as `reviewed` are right.
     """
     skipped = why_not(evidence.targets)
     if skipped is not None:
@@ -67,7 +68,11 @@ def find_label_issues(
     corrected = correct(found.score, evidence.targets, evidence.features, decisions, worth)
     chances = np.where(settled, 0.0, corrected.chances)
     suggested = suggestions(found, evidence.targets)
-    cut = max(cut_for(chances, chances, precision), LEAST * precision)
+    cut = cut_for(chances, chances, precision)
+    if decisions is None or len(decisions) < MIN_VERDICTS:
+        # Without these nobody would ever decide on anything where all doubts look small.
+        cut = min(cut, *np.nextafter(np.sort(chances)[-MIN_VERDICTS:], 0.0))
+    cut = max(cut, LEAST * precision)
     flagged = flags(evidence, replace(found, score=chances), suggested, cut)
     reasons = reasons_for(evidence, flagged, names)
     issues = [
@@ -104,7 +109,12 @@ def flags(
     """The rows above the cut that may be judged, worst first, within the cap."""
     doubted = np.flatnonzero((found.score > cut) & _may_judge(evidence, suggested))
     order = doubted[np.argsort(-found.score[doubted], kind="stable")]
-    return order[: max(3, int(MAX_SHARE * len(found.score)))]
+    return order[: most_flags(len(found.score))]
+
+
+def most_flags(rows: int) -> int:
+    """How many of so many labels are flagged in one run at most."""
+    return max(3, int(MAX_SHARE * rows))
 
 
 def _may_judge(evidence: Evidence, suggested: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -99,8 +99,12 @@ def _flag(one: RowReview, text: str) -> str:
         f'<span class="pill new">{escape(one.suggested_label)}</span>'
         f'<span class="bar" title="{one.score:.3f}"><i style="width:{100 * one.score:.0f}%"></i></span>'
         f'<span>{one.score:.2f}</span><span class="row">row {one.row}</span></header>'
-        f'<q>{escape(cut)}</q><p class="soft">{escape(one.reason)}</p></article>'
+        f'<q>{escape(cut)}</q><p class="soft">{escape(one.reason)}{_consensus(one)}</p></article>'
     )
+
+
+def _consensus(one: RowReview) -> str:
+    return f" · consensus of this text: {escape(one.consensus_label)}" if one.consensus_label else ""
 
 
 def _people(title: str, people: Sequence[Quality]) -> str:

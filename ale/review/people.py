@@ -26,7 +26,7 @@ class Quality:
     per_label: dict[str, float]
 
 
-def annotator_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
+def expected_of_annotators(data: Labelled, found: Judgement) -> Iterator[Quality]:
     """One per annotator, in alphabetical order."""
     who = data.evidence.annotators
     for number, name in enumerate(data.people):
@@ -34,18 +34,10 @@ def annotator_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
             yield _quality(name, np.where(who == number, data.given, -1), data, found)
 
 
-def teacher_quality(data: Labelled, found: Judgement) -> Iterator[Quality]:
+def expected_of_teachers(data: Labelled, found: Judgement) -> Iterator[Quality]:
     """One per teacher."""
     for name, teacher in zip(data.teachers, data.evidence.teachers, strict=True):
         yield _quality(name, words_of(teacher), data, found)
-
-
-def consensus(groups: NDArray[np.int64], found: Judgement) -> NDArray[np.int64]:
-    """The label of each group (in the order of `np.unique`) by all evidence; rows of one text speak together."""
-    _, group = np.unique(groups, return_inverse=True)
-    total = np.zeros((int(group.max(initial=-1)) + 1, found.truth.shape[1]))
-    np.add.at(total, group, found.truth)
-    return np.asarray(total.argmax(axis=1), np.int64)
 
 
 def _quality(name: str, said: NDArray[np.int64], data: Labelled, found: Judgement) -> Quality:

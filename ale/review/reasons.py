@@ -39,11 +39,11 @@ class Reasons:
         whoever agrees. Where it finds the given label likelier than any other, it is only not sure of it.
         """
         given, chance = int(self.targets[self.rows[place]]), float(truth[suggested])
-        text = f"Model says {_short(labels.labels[suggested])} ({chance:.2f})"
+        text = f"Model says {short(labels.labels[suggested])} ({chance:.2f})"
         if truth[given] >= chance:
             text = (
-                f"Not sure: {_short(labels.labels[given], 18)} {truth[given]:.2f}, "
-                f"{_short(labels.labels[suggested], 18)} {chance:.2f}"
+                f"Not sure: {short(labels.labels[given], 18)} {truth[given]:.2f}, "
+                f"{short(labels.labels[suggested], 18)} {chance:.2f}"
             )
         for more in (self._teachers(place, suggested), self._neighbours(place, suggested)):
             if more and len(text) + 2 + len(more) <= most:
@@ -59,7 +59,7 @@ class Reasons:
         if not agree:
             return ""
         if len(self.names) == 1:
-            return f"{_short(agree[0])} agrees"
+            return f"{short(agree[0])} agrees"
         return f"{len(agree)} of {len(self.names)} teachers agree"
 
     def _neighbours(self, place: int, suggested: int) -> str:
@@ -83,5 +83,6 @@ def reasons_for(evidence: Evidence, rows: NDArray[np.int64], names: Sequence[str
     )
 
 
-def _short(label: str, most: int = 28) -> str:
+def short(label: str, most: int = 28) -> str:
+    """The label, cut to so many characters."""
     return label if len(label) <= most else label[: most - 1] + "…"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ale.review.odds import chances, log_odds
 from ale.types import Embeddings
 
 MIN_VERDICTS = 5
@@ -49,22 +50,22 @@ def steer(
     """
     out = scores.copy()
     if len(verdicts) >= MIN_VERDICTS:
-        odds = odds_of(scores)
+        odds = log_odds(scores)
         columns, strengths = columns_of(odds, given, features, disagree)
         found = fit_correction(odds, columns, strengths, verdicts)
-        out = chance_of(odds + columns @ found)
+        out = chances(odds + columns @ found)
     out[verdicts.rows] = verdicts.wrong.astype(np.float64)
     return out
 
 
-def cut_for(scores: NDArray[np.float64], chances: NDArray[np.float64], precision: float) -> float:
+def cut_for(scores: NDArray[np.float64], likely: NDArray[np.float64], precision: float) -> float:
     """The cut above which the flags are expected to be right at this rate; 1 when there is none.
 
-    Flags are taken from the top score while their mean chance of being wrong stays at the precision.
+    Flags are taken from the top score while the mean of `likely`, the chances of being wrong, stays at the precision.
     """
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
-    mean = np.cumsum(chances[order]) / np.arange(1, len(order) + 1)
+    mean = np.cumsum(likely[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(mean >= precision)
     if not len(enough):
         return 1.0
@@ -121,21 +122,10 @@ def fit_correction(
 
     def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = odds[rows] + x @ w
-        gap = chance_of(z) - truth
+        gap = chances(z) - truth
         value = float(np.sum(np.logaddexp(0.0, z) - truth * z) + 0.5 * (strengths * w * w).sum())
         return value, x.T @ gap + strengths * w
 
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
     found[0] = max(found[0], LEAST_SLOPE)
     return np.asarray(found, np.float64)
-
-
-def odds_of(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log odds."""
-    clipped = np.clip(scores, _EDGE, 1.0 - _EDGE)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float64)
-
-
-def chance_of(odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chance behind log odds."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -700.0, 700.0))), np.float64)

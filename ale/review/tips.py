@@ -16,8 +16,12 @@ from ale.review.neighbours import MOST_ROWS, nearest
 _PAIR_SHARE, _PAIR_ROWS = 0.2, 5  # of all doubted labels, from which a pair is worth a word
 _TWIN = 0.95  # cosine from which two texts are the same but for a detail
 _ALONE = 0.1  # cosine to the closest text below which a text speaks of nothing that others speak of
+_FEWEST = 50  # rows, below which it says nothing that a text resembles none of the others
 _SHOWN = 20
 _NAMED = 10
+
+Closest = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Of every row, the most similar row with another text and their cosine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,20 @@ class Tip:
 
 def find_tips(data: Labelled, found: Judgement) -> Iterator[Tip]:
     """The tips, what concerns most labels first."""
+    closest = _closest(data)
     yield from _confused_pairs(data, found)
-    yield from _two_labels(data)
+    yield from _two_labels(data, closest)
     yield from _rare(data)
-    yield from _outliers(data)
+    yield from _outliers(data, closest)
+
+
+def _closest(data: Labelled) -> Closest | None:
+    """None where there are too many rows to compare all with all, or nothing to compare."""
+    n = len(data.rows)
+    if not 2 <= n <= MOST_ROWS:
+        return None
+    near, closeness = nearest(data.evidence.features, np.arange(n), 1, data.evidence.groups)
+    return near[:, 0], closeness[:, 0]
 
 
 def _confused_pairs(data: Labelled, found: Judgement) -> Iterator[Tip]:
@@ -56,19 +70,18 @@ def _confused_pairs(data: Labelled, found: Judgement) -> Iterator[Tip]:
         )
 
 
-def _two_labels(data: Labelled) -> Iterator[Tip]:
+def _two_labels(data: Labelled, closest: Closest | None) -> Iterator[Tip]:
     """Equal or nearly equal texts with different labels."""
-    n = len(data.rows)
-    apart: NDArray[np.bool_] = np.zeros(n, bool)
+    apart: NDArray[np.bool_] = np.zeros(len(data.rows), bool)
     groups = data.evidence.groups
     if groups is not None:
         pairs = np.unique(np.stack([groups, data.given]), axis=1)[0]
         several, labels = np.unique(pairs, return_counts=True)
         apart = np.isin(groups, several[labels > 1])
-    if 2 <= n <= MOST_ROWS:
-        near, closeness = nearest(data.evidence.features, np.arange(n), 1, groups)
-        twin = np.flatnonzero((closeness[:, 0] >= _TWIN) & (data.given != data.given[near[:, 0]]))
-        apart[twin] = apart[near[twin, 0]] = True
+    if closest is not None:
+        near, closeness = closest
+        twin = np.flatnonzero((closeness >= _TWIN) & (data.given != data.given[near]))
+        apart[twin] = apart[near[twin]] = True
     rows = np.flatnonzero(apart)
     if len(rows):
         yield Tip(
@@ -94,13 +107,13 @@ def _rare(data: Labelled) -> Iterator[Tip]:
         yield Tip("imbalance", f"{most!r} has {counts.max() / counts.sum():.0%} of all labels", ())
 
 
-def _outliers(data: Labelled) -> Iterator[Tip]:
-    if not 50 <= len(data.rows) <= MOST_ROWS:
+def _outliers(data: Labelled, closest: Closest | None) -> Iterator[Tip]:
+    if closest is None or len(data.rows) < _FEWEST:
         return
-    _, closeness = nearest(data.evidence.features, np.arange(len(data.rows)), 1, data.evidence.groups)
+    _, closeness = closest
     # A row without a direction (all texts alike) says nothing; -inf: every other row has the same text.
-    known = data.evidence.features.any(axis=1) & np.isfinite(closeness[:, 0])
-    alone = np.flatnonzero(known & (closeness[:, 0] < _ALONE))
+    known = data.evidence.features.any(axis=1) & np.isfinite(closeness)
+    alone = np.flatnonzero(known & (closeness < _ALONE))
     if len(alone):
         yield Tip(
             "outlier",

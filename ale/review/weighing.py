@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ale.review.channel import Judgement, Opinions, judge
 from ale.review.evidence import Evidence
+from ale.review.odds import chances, log_odds
 from ale.review.ridge import held_out_by_ridge
 from ale.review.witnesses import Truth, annotator_tables, other_annotators, teacher_opinions
 from ale.review.words import MOST_ROWS, held_out_by_words
@@ -61,13 +62,8 @@ def _with_common_belief(evidence: Evidence, found: Judgement, labels: int) -> Ju
     assumed = [_GIVEN_RIGHT, *[_TEACHER_RIGHT] * len(teachers)]
     together = fuse([given, *teachers], assumed=assumed).probs
     against = 1.0 - together[np.arange(len(given)), evidence.targets].astype(np.float64)
-    moved = _odds(found.score) + _COMMON * _odds(against)
-    return replace(found, score=1.0 / (1.0 + np.exp(-moved)))
-
-
-def _odds(chance: NDArray[np.float64]) -> NDArray[np.float64]:
-    safe = np.clip(chance, 1e-9, 1.0 - 1e-9)
-    return np.asarray(np.log(safe) - np.log1p(-safe), np.float64)
+    moved = log_odds(found.score) + _COMMON * log_odds(against)
+    return replace(found, score=chances(moved))
 
 
 def _logs(probs: Probs | None) -> list[NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.review.channel import Judgement
-from ale.review.issues import CUT, MAX_SHARE, flags, suggestions, why_not
+from ale.review.consensus import Consensus, consensus
+from ale.review.issues import CUT, MAX_SHARE, flags, most_flags, suggestions, why_not
 from ale.review.labelled import Labelled
-from ale.review.people import Quality, annotator_quality, teacher_quality
-from ale.review.reasons import Reasons, reasons_for
+from ale.review.people import Quality, expected_of_annotators, expected_of_teachers
+from ale.review.reasons import Reasons, reasons_for, short
+from ale.review.settled import Settled, settle
 from ale.review.steering import MIN_VERDICTS, cut_for, steer
 from ale.review.tips import Tip, find_tips
 from ale.review.weighing import weigh
@@ -26,7 +29,10 @@ _WHY_NOT = {
 
 @dataclass(frozen=True, slots=True)
 class RowReview:
-    """One row of the file. `score` in [0, 1], higher = more surely wrong; no suggestion where none is judged."""
+    """One row of the file. `score` in [0, 1], higher = more surely wrong; no suggestion where none is judged.
+
+    `consensus_label` is that of the row's text, empty where annotators are not known or the row is not judged.
+    """
 
     row: int
     score: float
@@ -34,6 +40,7 @@ class RowReview:
     suggested_label: str
     flagged: bool
     reason: str
+    consensus_label: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The published layout."""
@@ -82,7 +89,8 @@ def review_whole(
     """The review; `labels` are the file's given labels, row by row.
 
     Without `precision` a row is flagged when it is clearly more surely wrong than right; with it, as many as are
-    expected to be wrong at that rate. `most` caps the flags. Reviewed rows are never flagged.
+    expected to be wrong at that rate. `most` caps the flags. Reviewed rows are never flagged; rows with a text that
+    was settled as another label in a reviewed row always are, within `most`.
     """
     wrong = data.settled.wrong
     settled = (len(data.settled), int(wrong.sum()))
@@ -91,15 +99,24 @@ def review_whole(
         rows = [_unjudged(i, label, _WHY_NOT[skipped]) for i, label in enumerate(labels)]
         return WholeReview(tuple(rows), float("nan"), 1.0, *settled, skipped, (), (), (), data.notes)
     found = weigh(data.evidence, len(data.space))
-    scores = _steered(data, found)
-    chances = _open(_chances(found, scores, data), data)
-    cut = CUT if precision is None else cut_for(_open(scores, data), chances, precision)
-    judged = replace(found, score=_open(scores, data))
-    suggested = _decided(data, suggestions(found, data.given))
-    flagged = flags(data.evidence, judged, suggested, cut)[:most]
-    rows = _rows(data, labels, scores, suggested, flagged, found)
-    more = int((judged.score > cut).sum()) - len(flagged)
-    notes = list(data.notes)
+    verdicts = settle(data)
+    steered = _steered(data, found)
+    scores = verdicts.place(steered)
+    chances = verdicts.place(_chances(found, steered, data))
+    cut = CUT
+    if precision is not None:
+        cut = cut_for(
+            np.where(verdicts.looked, 0.0, scores), np.where(verdicts.looked, 0.0, chances), precision
+        )
+    suggested = np.where(verdicts.known, verdicts.labels, suggestions(found, data.given))
+    judged = replace(found, score=np.where(verdicts.known, 0.0, scores))
+    doubted = flags(data.evidence, judged, suggested, cut)
+    sure = np.flatnonzero(verdicts.followers & verdicts.wrong)
+    flagged = np.concatenate([sure, doubted])[: max(len(sure), most_flags(len(scores)))][:most]
+    agreed = None if data.evidence.annotators is None else consensus(data, found, verdicts)
+    rows = _rows(data, labels, scores, suggested, flagged, found, verdicts, agreed)
+    more = len(sure) + int((judged.score > cut).sum()) - len(flagged)
+    notes = [*data.notes, *verdicts.notes(), *([] if agreed is None else [agreed.told()])]
     if more > 0 and (most is None or len(flagged) < most):
         notes.append(
             f"{more} more labels are doubted as much: no more than {MAX_SHARE:.0%} are flagged in one run, and of "
@@ -107,13 +124,13 @@ def review_whole(
         )
     return WholeReview(
         tuple(rows),
-        _errors(found, scores, data),
+        float(chances[~verdicts.known].sum() + verdicts.wrong.sum()),
         cut,
         *settled,
         None,
         tuple(find_tips(data, found)),
-        tuple(annotator_quality(data, found)),
-        tuple(teacher_quality(data, found)),
+        tuple(expected_of_annotators(data, found)),
+        tuple(expected_of_teachers(data, found)),
         tuple(notes),
     )
 
@@ -123,29 +140,9 @@ def _steered(data: Labelled, found: Judgement) -> NDArray[np.float64]:
     return steer(found.score, data.given, data.evidence.features, against, data.settled)
 
 
-def _open(scores: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
-    """Scores of the rows that nobody has looked at yet; the others cannot be flagged again."""
-    out = scores.copy()
-    out[data.settled.rows] = 0.0
-    return out
-
-
-def _decided(data: Labelled, suggested: NDArray[np.int64]) -> NDArray[np.int64]:
-    out = suggested.copy()
-    out[data.settled.rows] = data.decided[data.settled.rows]
-    return out
-
-
-def _errors(found: Judgement, scores: NDArray[np.float64], data: Labelled) -> float:
-    """Those that verdicts found, and those that are expected among the rest: by the verdicts, if they suffice."""
-    rest = np.ones(len(found.wrong), bool)
-    rest[data.settled.rows] = False
-    return float(_chances(found, scores, data)[rest].sum() + data.settled.wrong.sum())
-
-
-def _chances(found: Judgement, scores: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
+def _chances(found: Judgement, steered: NDArray[np.float64], data: Labelled) -> NDArray[np.float64]:
     """That a label is wrong: by the verdicts, if they suffice. Before, a score is for ranking only."""
-    return scores if len(data.settled) >= MIN_VERDICTS else found.wrong
+    return steered if len(data.settled) >= MIN_VERDICTS else found.wrong
 
 
 def _rows(
@@ -155,6 +152,8 @@ def _rows(
     suggested: NDArray[np.int64],
     flagged: NDArray[np.int64],
     found: Judgement,
+    verdicts: Settled,
+    agreed: Consensus | None,
 ) -> list[RowReview]:
     out = [_unjudged(i, label, "not judged: no text or no label") for i, label in enumerate(labels)]
     names = data.space.labels
@@ -162,11 +161,18 @@ def _rows(
     marked[flagged] = True
     reasons = reasons_for(data.evidence, flagged, data.teachers)
     place = {int(row): i for i, row in enumerate(flagged)}
-    looked = dict(zip(data.settled.rows.tolist(), data.settled.wrong.tolist(), strict=True))
     for i, row in enumerate(data.rows):
-        told = _reason(i, int(suggested[i]), data, found, place.get(i), reasons, looked.get(i))
+        told = _settled_reason(i, verdicts, names) or _reason(
+            i, int(suggested[i]), data, found, place.get(i), reasons
+        )
         out[row] = RowReview(
-            int(row), float(scores[i]), labels[row], names[suggested[i]], bool(marked[i]), told
+            int(row),
+            float(scores[i]),
+            labels[row],
+            names[suggested[i]],
+            bool(marked[i]),
+            told,
+            "" if agreed is None else names[agreed.labels[i]],
         )
     return out
 
@@ -175,17 +181,17 @@ def _unjudged(row: int, label: str, why: str) -> RowReview:
     return RowReview(row, 0.0, label, "", flagged=False, reason=why)
 
 
+def _settled_reason(i: int, verdicts: Settled, names: Sequence[str]) -> str:
+    if verdicts.looked[i]:
+        return "reviewed: was wrong" if verdicts.wrong[i] else "reviewed: was right"
+    if verdicts.known[i]:
+        return f"the same text was settled as {short(names[verdicts.labels[i]])!r}"
+    return ""
+
+
 def _reason(
-    i: int,
-    suggested: int,
-    data: Labelled,
-    found: Judgement,
-    place: int | None,
-    reasons: Reasons,
-    wrong: bool | None,
+    i: int, suggested: int, data: Labelled, found: Judgement, place: int | None, reasons: Reasons
 ) -> str:
-    if wrong is not None:
-        return "reviewed: was wrong" if wrong else "reviewed: was right"
     if place is not None:
         return reasons.tell(place, suggested, found.truth[i], data.space, REASON_CHARS)
     return f"not flagged: given label {float(found.truth[i, data.given[i]]):.2f} likely"

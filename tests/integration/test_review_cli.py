@@ -65,6 +65,36 @@ def test_all_reports_agree(folder: Path) -> None:
     assert "'empty' holds none of the labels" in done.output
 
 
+def test_the_consensus_of_annotators_is_a_column_of_the_tables(folder: Path) -> None:
+    """Of CSV and Parquet, not of the published JSON; without annotators there is no such column."""
+    from pyarrow import parquet
+
+    with (folder / "crowd.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label", "who"))
+        for who in ("ann", "bob", "eve"):
+            for row, message in enumerate(MESSAGES[:60]):
+                other = LABELS[(LABELS.index(message.label) + 1 + row % 3) % len(LABELS)]
+                writer.writerow((message.text, other if who == "eve" else message.label, who))
+    out = [folder / "consensus.csv", folder / "consensus.parquet"]
+    given = (
+        "review", "--data", folder / "crowd.csv", "--annotator-column", "who", "--cache", folder / "cache",
+        "--out", ",".join(map(str, out)), "--json", folder / "consensus.json",
+    )  # fmt: skip
+    done = CliRunner().invoke(app, [str(arg) for arg in given])
+    assert done.exit_code == 0, done.output
+    assert "60 texts have several labels; in 60 of them" in " ".join(done.output.split())
+    with out[0].open(newline="", encoding="utf-8") as file:
+        ranked = list(csv.DictReader(file))
+    said = [row["consensus_label"] for row in ranked]
+    right = [said[i] == MESSAGES[int(row["row"]) % 60].label for i, row in enumerate(ranked)]
+    assert sum(right) == 180
+    assert parquet.read_table(out[1]).column("consensus_label").to_pylist() == said
+    assert "consensus_label" not in json.loads((folder / "consensus.json").read_text())[0]
+    assert run(folder, "--out", str(folder / "plain.csv")).exit_code == 0
+    assert "consensus" not in (folder / "plain.csv").read_text(encoding="utf-8").splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [

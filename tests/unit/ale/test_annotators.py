@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ale.annotators import annotator_quality
+from ale.annotators import crowdlab_quality
 from ale.relabel import Answers
 
 
@@ -22,7 +22,7 @@ def crowd(rows: int = 200, seed: int = 0) -> Answers:
 
 def test_the_careless_one_is_told() -> None:
     """By numbers of their own, however they are called."""
-    found = annotator_quality(crowd())
+    found = crowdlab_quality(crowd())
     assert [one.annotator for one in found] == [7, 8, 9]
     assert found[2].quality < min(found[0].quality, found[1].quality)
     assert all(one.answers == one.shared == 200 and 0 <= one.quality <= 1 for one in found)
@@ -32,4 +32,4 @@ def test_without_shared_rows_there_is_nothing_to_compare() -> None:
     """Nothing, not a guess."""
     all_ = crowd()
     lone = Answers(all_.rows[::3], all_.annotators[::3], all_.targets[::3], all_.held_out[::3])
-    assert annotator_quality(lone) == []
+    assert crowdlab_quality(lone) == []

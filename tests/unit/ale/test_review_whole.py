@@ -149,6 +149,89 @@ def test_verdicts_settle_rows_and_are_never_flagged_again() -> None:
     assert found.rows[WRONG[0]].suggested_label == list(TOPICS)[WRONG[0] % 3]
 
 
+def copied(copies: dict[int, str], verdicts: dict[int, str], **changes: Any) -> Columns:
+    """The 90 rows, then row by row a copy of the text of a row with that label; verdicts by row."""
+    given = columns()
+    settled = [verdicts.get(row, "") for row in range(90 + len(copies))]
+    return columns(
+        texts=[*given.texts, *(given.texts[row] for row in copies)],
+        labels=[*given.labels, *copies.values()],
+        verdicts=settled,
+        **changes,
+    )
+
+
+def test_a_verdict_reaches_equal_texts() -> None:
+    """Another label of a settled text is surely wrong, the same one surely right; nobody has looked at either."""
+    found = review(copied({0: "sport", 1: "sport"}, {0: "money", 1: "sport"}))
+    wrong, right = found.rows[90], found.rows[91]
+    assert 0.99 < wrong.score < 1
+    assert 0 < right.score < 0.01
+    assert (wrong.flagged, right.flagged) == (True, False)
+    assert (wrong.suggested_label, right.suggested_label) == ("money", "sport")
+    assert wrong.reason == "the same text was settled as 'money'"
+    assert right.reason == "the same text was settled as 'sport'"
+    assert (found.reviewed, found.fixed) == (2, 0)
+    assert found.ranked[0] == wrong
+    assert any("2 rows without a verdict" in note and "1 of their labels are wrong" in note for note in found.notes)  # fmt: skip
+
+
+def test_a_verdict_overrules_the_evidence_on_equal_texts() -> None:
+    """A label that everything else doubts is right when its text was settled so, also where it is rare."""
+    doubted = review(copied({0: "sport"}, {}))
+    assert doubted.rows[90].flagged
+    assert not review(copied({0: "sport"}, {0: "sport"})).rows[90].flagged
+    rare = review(copied({0: "money"}, {0: "weather"}))
+    assert rare.rows[90].flagged
+    assert rare.rows[90].suggested_label == "weather"
+
+
+def test_contradicting_verdicts_leave_equal_texts_as_judged() -> None:
+    """Two reviewers of two minds settle their own rows, and nothing else; it is said."""
+    given = columns()
+    texts, labels = [*given.texts, given.texts[3], given.texts[3]], [*given.labels, "sport", "money"]
+
+    def settled(one: str, other: str) -> WholeReview:
+        verdicts = [""] * len(texts)
+        verdicts[3], verdicts[90] = one, other
+        return review(Columns(texts, labels, verdicts=verdicts))
+
+    apart, agreed = settled("food", "sport"), settled("food", "food")
+    assert (apart.rows[3].score, apart.rows[90].score) == (1.0, 0.0)
+    assert apart.rows[91].score == review(Columns(texts, labels)).rows[91].score
+    assert "same text" not in apart.rows[91].reason
+    assert any("1 texts have verdicts that contradict" in note for note in apart.notes)
+    assert agreed.rows[91].reason == "the same text was settled as 'food'"
+    assert not any("contradict" in note for note in agreed.notes)
+
+
+def test_rows_that_follow_a_verdict_count_as_errors_or_not() -> None:
+    """Each copy with another label adds one expected error, each with the same label none."""
+    count = 12
+    wrong = columns()
+    texts, labels = [*wrong.texts, *[wrong.texts[0]] * count], [*wrong.labels, *["sport"] * count]
+    expected = {
+        verdict: review(Columns(texts, labels, verdicts=[verdict] + [""] * (len(texts) - 1))).errors
+        for verdict in ("money", "sport")
+    }
+    # The row itself is right in one case, its copies in the other.
+    assert expected["money"] - expected["sport"] == pytest.approx(count - 1)
+
+
+def test_settled_copies_are_all_flagged_and_only_max_flags_holds_them_back() -> None:
+    """The share of flags in one run is about doubts; what a person settled is none."""
+    wrong = columns()
+    count = 60
+    texts, labels = [*wrong.texts, *[wrong.texts[0]] * count], [*wrong.labels, *["sport"] * count]
+    given = Columns(texts, labels, verdicts=["money"] + [""] * (len(texts) - 1))
+    assert {one.row for one in review(given).flagged} >= set(range(90, 90 + count))
+    assert len(review(given, most=2).flagged) == 2
+    few = Columns(texts[:96], labels[:96], verdicts=["money"] + [""] * 95)
+    room = {one.row for one in review(few, most=8, precision=0.3).flagged}
+    assert len(room) == 8
+    assert room > set(range(90, 96))
+
+
 def test_caps_and_precision() -> None:
     """`most` caps the flags; a precision that nothing reaches flags nothing."""
     assert [one.row for one in review(columns(), most=1).flagged] == [review(columns()).flagged[0].row]
@@ -158,6 +241,15 @@ def test_caps_and_precision() -> None:
     assert np.sum(scores > cut_for(scores, np.array([0.0, 0.9, 0.2]), 0.8)) == 1
     few, many = (len(review(columns(), precision=asked).flagged) for asked in (0.95, 0.1))
     assert few < many
+
+
+def test_reviewed_rows_make_no_room_for_flags_and_take_none() -> None:
+    """The precision that was asked for is that of the flags; four verdicts do not steer."""
+    verdicts = ["food" if row in (0, 12, 15, 18) else "" for row in range(90)]
+    for precision in (0.5, 0.8):
+        before, after = (review(given, precision=precision) for given in (columns(), columns(verdicts=verdicts)))  # fmt: skip
+        assert [one.row for one in after.flagged] == [one.row for one in before.flagged]
+        assert before.flagged
 
 
 def test_equal_texts_speak_for_each_other_without_annotators() -> None:

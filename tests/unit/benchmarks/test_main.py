@@ -7,7 +7,9 @@ import pytest
 from benchmarks.__main__ import main
 
 
-@pytest.mark.parametrize("name", ["label_weights", "real_errors", "finish_guarantee", "stopping", "encode"])
+@pytest.mark.parametrize(
+    "name", ["label_weights", "real_errors", "consensus", "finish_guarantee", "stopping", "encode"]
+)
 def test_what_needs_a_file_says_so_and_lets_the_others_run(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
