@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ale.commands.review import review as review_file
+from ale.commands.review import review_columns, review_files
 from ale.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ WriteBack = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+LabelsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEACHER",
+        help="Check this teacher's answers in the project as if they were labels; what people labelled steers that.",
+        rich_help_panel=_PANEL,
+    ),
+]
 
 _WHY = {
     "task_deleted": "the task was deleted",
@@ -58,6 +67,7 @@ def review(
     project: Project = None,
     as_project: AsProject = False,
     write_back: WriteBack = False,
+    labels_of: LabelsOf = None,
     **of_file: Any,
 ) -> None:
     """Find labels that are probably wrong in a CSV file; or have a project's suspects reviewed in a second project.
@@ -65,31 +75,70 @@ def review(
     Nothing is changed in a file, and texts stay on this machine. No annotation in Label Studio is ever altered.
     """
     if project is None:
-        if as_project or write_back:
-            raise ConfigurationError("--as-project and --write-back need the project's number")
+        if as_project or write_back or labels_of:
+            raise ConfigurationError("--as-project, --write-back and --labels-of need the project's number")
         if of_file["data"] is None:
             raise ConfigurationError("name a project (`ale review 7 --as-project`) or a file (--data FILE)")
         review_file(**of_file)
         return
     if of_file["data"] is not None:
         raise ConfigurationError(f"name a project ({project}) or a file (--data), not both")
-    if not as_project:
+    if as_project == (labels_of is not None):
         raise ConfigurationError(
-            f"the suspects of project {project} stand in its tab of suspected label errors; "
-            f"`ale review {project} --as-project` keeps them in a project of their own as well"
+            f"the suspects of project {project} stand in its tab of suspected label errors. "
+            f"`ale review {project} --as-project` keeps them in a project of their own as well; "
+            f"`ale review {project} --labels-of TEACHER` checks a teacher's answers. One of the two at a time"
         )
+    if labels_of is not None and write_back:
+        raise ConfigurationError("--write-back goes with --as-project; a teacher's answers are only reported")
+    _check_unused(of_file, {"out", "json_file", *(_OF_LABELS if labels_of else ())})
+    if labels_of is None:
+        _review_project(project, of_file["out"], of_file["json_file"], write_back=write_back)
+    else:
+        _review_labels_of(project, labels_of, of_file)
+
+
+_OF_LABELS = ("precision", "max_flags", "cache")
+
+
+def _check_unused(of_file: dict[str, Any], used: set[str]) -> None:
+    """Raises ConfigurationError for options that would do nothing."""
     defaults = inspect.signature(review_file).parameters
     unused = [
         name
         for name, value in of_file.items()
-        if name not in {"out", "json_file"} and value != defaults[name].default and name != "data"
+        if name not in used and value != defaults[name].default and name != "data"
     ]
     if unused:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
         raise ConfigurationError(
             f"{names}: only for a file (--data); a project has its own flags and settings"
         )
-    _review_project(project, of_file["out"], of_file["json_file"], write_back=write_back)
+
+
+def _review_labels_of(project: int, teacher: str, of_file: dict[str, Any]) -> None:
+    from ale.commands.cache import cache_folder, cached_encoder
+    from ale.review.numbering import Numbering
+    from ml_backend.settings import load_settings
+    from ml_backend.teacher_labels import teacher_labels
+    from ml_backend.wiring import build_services
+
+    files = review_files(of_file["out"], [], of_file["json_file"])
+    services = build_services(load_settings(), redis_timeout_s=1.0, redis_needed=False)
+    try:
+        found = teacher_labels(services, project, teacher)
+    finally:
+        services.db.dispose()
+    review_columns(
+        found.columns,
+        found.title,
+        cached_encoder(of_file["cache"] or cache_folder()),
+        files,
+        of_file["json_file"],
+        precision=of_file["precision"],
+        max_flags=of_file["max_flags"],
+        numbering=Numbering("task", found.tasks),
+    )
 
 
 def _merged() -> inspect.Signature:

@@ -34,14 +34,16 @@ class TeacherLabels:
 
 
 def teacher_labels(services: Services, project_id: int, teacher: str) -> TeacherLabels:
-    """The teacher's answers to the project's question as it is now. Raises ConfigurationError without any."""
+    """The teacher's answers to the project's question as it is now; a part of its name is enough.
+
+    Raises ConfigurationError without an answer, and where that name is nobody's or several teachers'.
+    """
     settings, db = services.settings, services.db
     row = projects.find_by_id(db, settings.label_studio_url, project_id)
     if row is None or row.status != "connected":
         raise ConfigurationError(f"project {project_id} is not connected: run `ale connect {project_id}`")
     names = [one.name for one in named_teachers(settings)]
-    if teacher not in names:
-        raise ConfigurationError(f"no teacher is named {teacher!r}; there are: {', '.join(names) or 'none'}")
+    teacher = _one_of(names, teacher)
     space = space_of(row)
     tasks = [task for task in mirror.all_tasks(db, row.key) if task.text_hash is not None]
     hashes = [task.text_hash or "" for task in tasks]
@@ -66,6 +68,15 @@ def teacher_labels(services: Services, project_id: int, teacher: str) -> Teacher
             verdicts=[human.get(task_id, "") for task_id in ids],
         ),
     )
+
+
+def _one_of(names: list[str], wanted: str) -> str:
+    """The name that holds the wanted word: versions need not be typed."""
+    found = [name for name in names if name == wanted] or [name for name in names if wanted in name]
+    if len(found) != 1:
+        why = "several teachers are" if found else "no teacher is"
+        raise ConfigurationError(f"{why} named {wanted!r}; there are: {', '.join(names) or 'none'}")
+    return found[0]
 
 
 def _said(services: Services, teacher: str, space: LabelSpace, hashes: list[str]) -> NDArray[np.int64]:

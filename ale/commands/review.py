@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from ale.io.embeddings import CachedEncoder
     from ale.io.tables import Table
     from ale.review.labelled import Columns
-    from ale.review.whole import WholeReview
+    from ale.review.numbering import Numbering
+    from ale.review.whole import RowReview, WholeReview
     from ale.types import Probs
 
 app = typer.Typer()
@@ -87,23 +89,62 @@ def review(
     Nothing is changed in the file. Texts stay on this machine.
     """
     from ale.commands.cache import cache_folder, cached_encoder
-    from ale.io.out_files import out_files
-    from ale.io.review_files import write_review_json
     from ale.io.tables import read_table
-    from ale.review.labelled import read_columns
-    from ale.review.whole import review_whole
 
-    files = out_files(out, _KINDS, [data, *([json_file] if json_file else [])])
+    files = review_files(out, [data], json_file)
     table = read_table(data)
     columns = _columns(table, text_column, label_column, annotator_column, teacher_columns, verdict_column)
     encoder = cached_encoder(cache or cache_folder())
     more = {} if descriptions is None else {"zero-shot": _zero_shot(descriptions, columns, encoder)}
-    labelled = read_columns(columns, encoder.encode, more)
+    review_columns(
+        columns,
+        table.name,
+        encoder,
+        files,
+        json_file,
+        more=more,
+        precision=precision,
+        max_flags=max_flags,
+    )
+
+
+def review_files(out: str, read: Sequence[Path], json_file: Path | None) -> list[Path]:
+    """The files of --out, checked before anything long begins; see `ale.io.out_files`."""
+    from ale.io.out_files import out_files
+
+    return out_files(out, _KINDS, [*read, *([json_file] if json_file else [])])
+
+
+def review_columns(
+    columns: Columns,
+    name: str,
+    encoder: CachedEncoder,
+    files: list[Path],
+    json_file: Path | None,
+    *,
+    more: Mapping[str, Probs] | None = None,
+    precision: float | None = None,
+    max_flags: int | None = None,
+    numbering: Numbering | None = None,
+) -> None:
+    """Judge all labels, write the files and show the worst. `more` are teachers' distributions by name."""
+    from ale.io.review_files import write_review_json
+    from ale.review.labelled import read_columns
+    from ale.review.numbering import ROWS
+    from ale.review.whole import review_whole
+
+    called = numbering or ROWS
+    labelled = read_columns(columns, encoder.encode, more or {})
     found = review_whole(labelled, list(columns.labels), precision=precision, most=max_flags)
     if json_file is not None:
-        write_review_json(json_file, [row.as_json() for row in found.rows])
-    _write(files, table.name, found, columns)
-    _show(found, table.name)
+        write_review_json(json_file, [_json(row, called) for row in found.rows])
+    _write(files, name, found, columns, called)
+    _show(found, name, called)
+
+
+def _json(row: RowReview, numbering: Numbering) -> dict[str, Any]:
+    values = row.as_json()
+    return {numbering.unit: numbering.of(values.pop("row")), **values}
 
 
 def _columns(
@@ -133,23 +174,23 @@ def _zero_shot(descriptions: Path, columns: Columns, encoder: CachedEncoder) -> 
     return ZeroShotTeacher(encoder).predict_from_vectors(encoder.encode(texts), space)
 
 
-def _write(files: list[Path], name: str, found: WholeReview, given: Columns) -> None:
+def _write(files: list[Path], name: str, found: WholeReview, given: Columns, numbering: Numbering) -> None:
     from ale.io.review_files import COLUMNS, WITH_CONSENSUS, write_review_page, write_review_table
     from ale.review.page import page_of
 
-    columns = COLUMNS if given.annotators is None else WITH_CONSENSUS
+    _, *columns = COLUMNS if given.annotators is None else WITH_CONSENSUS
     rows = [
-        row.as_json() | {"text": given.texts[row.row], "consensus_label": row.consensus_label}
+        _json(row, numbering) | {"text": given.texts[row.row], "consensus_label": row.consensus_label}
         for row in found.ranked
     ]
     for file in files:
         if file.suffix == ".html":
-            write_review_page(file, page_of(name, found, given.texts))
+            write_review_page(file, page_of(name, found, given.texts, numbering))
         else:
-            write_review_table(file, rows, columns)
+            write_review_table(file, rows, [numbering.unit, *columns])
 
 
-def _show(found: WholeReview, name: str) -> None:
+def _show(found: WholeReview, name: str, numbering: Numbering) -> None:
     from rich.console import Console
     from rich.table import Table as Screen
     from rich.text import Text
@@ -161,9 +202,15 @@ def _show(found: WholeReview, name: str) -> None:
     if found.skipped:
         out.print(f"Nothing was judged: {found.skipped}.", markup=False)
     if flagged:
-        screen = Screen("row", "score", "given", "suggested", "reason")
+        screen = Screen(numbering.unit, "score", "given", "suggested", "reason")
         for one in flagged[:_SHOWN]:
-            cells = (str(one.row), f"{one.score:.2f}", one.given_label, one.suggested_label, one.reason)
+            cells = (
+                str(numbering.of(one.row)),
+                f"{one.score:.2f}",
+                one.given_label,
+                one.suggested_label,
+                one.reason,
+            )
             screen.add_row(*map(Text, cells))
         out.print(screen)
     for line in (*found.notes, *(tip.text for tip in found.tips)):

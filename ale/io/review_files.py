@@ -46,7 +46,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtra("a .parquet file", "parquet") from error
-    kinds = {"row": pa.int64(), "score": pa.float64(), "flagged": pa.bool_()}
+    kinds = {"row": pa.int64(), "task": pa.int64(), "score": pa.float64(), "flagged": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
     file = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist([{c: row[c] for c in columns} for row in rows], schema), file)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from ale.review.numbering import ROWS, Numbering
 from ale.review.people import Quality
 from ale.review.whole import RowReview, WholeReview
 
@@ -36,8 +37,8 @@ th, td { text-align: left; padding: 6px 12px; border-bottom: 1px solid var(--lin
 """
 
 
-def page_of(name: str, found: WholeReview, texts: Sequence[str]) -> str:
-    """The page; `texts` are the file's, row by row."""
+def page_of(name: str, found: WholeReview, texts: Sequence[str], numbering: Numbering = ROWS) -> str:
+    """The page; `texts` are those that were reviewed, row by row."""
     flagged = found.flagged
     shown = flagged[:MOST_ROWS]
     parts = [
@@ -47,7 +48,7 @@ def page_of(name: str, found: WholeReview, texts: Sequence[str]) -> str:
         *_list("Notes", found.notes),
         *_list("About the whole data set", [tip.text for tip in found.tips]),
         "<h2>Flags</h2>",
-        *(_flag(one, texts[one.row]) for one in shown),
+        *(_flag(one, texts[one.row], f"{numbering.unit} {numbering.of(one.row)}") for one in shown),
     ]
     if not flagged:
         parts.append(f"<p>{escape(_nothing(found))}</p>")
@@ -91,14 +92,14 @@ def _list(title: str, lines: Sequence[str]) -> list[str]:
     return [f"<h2>{title}</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"]
 
 
-def _flag(one: RowReview, text: str) -> str:
+def _flag(one: RowReview, text: str, number: str) -> str:
     cut = text if len(text) <= _TEXT_CHARS else text[:_TEXT_CHARS] + "…"
     return (
         '<article class="flag"><header>'
         f'<span class="pill was">{escape(one.given_label)}</span><span aria-label="better">→</span>'
         f'<span class="pill new">{escape(one.suggested_label)}</span>'
         f'<span class="bar" title="{one.score:.3f}"><i style="width:{100 * one.score:.0f}%"></i></span>'
-        f'<span>{one.score:.2f}</span><span class="row">row {one.row}</span></header>'
+        f'<span>{one.score:.2f}</span><span class="row">{escape(number)}</span></header>'
         f'<q>{escape(cut)}</q><p class="soft">{escape(one.reason)}{_consensus(one)}</p></article>'
     )
 
