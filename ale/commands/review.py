@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ app = typer.Typer()
 _DATA, _FLAGS, _RESULT = "Data", "Flags", "Result"
 _KINDS = (".csv", ".parquet", ".html")
 _SHOWN = 10
+_LABEL_CHARS = 40
 
 
 @app.command()
@@ -103,7 +105,7 @@ def review(
     if json_file is not None:
         write_review_json(json_file, [row.as_json() for row in found.rows])
     _write(files, table.name, found, columns)
-    _show(found, table.name)
+    _show(found, table.name, [*([json_file] if json_file else []), *files])
 
 
 def _columns(
@@ -149,22 +151,32 @@ def _write(files: list[Path], name: str, found: WholeReview, given: Columns) -> 
             write_review_table(file, rows, columns)
 
 
-def _show(found: WholeReview, name: str) -> None:
+def _show(found: WholeReview, name: str, files: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.table import Table as Screen
     from rich.text import Text
 
+    from ale.review.counted import counted
+    from ale.review.reasons import short
+
     out = Console()
     flagged = found.flagged
-    about = "" if found.skipped else f"; about {found.errors:.0f} are expected to be wrong"
-    out.print(f"{name}: {len(found.rows)} labels, {len(flagged)} to check{about}.", markup=False)
-    if found.skipped:
-        out.print(f"Nothing was judged: {found.skipped}.", markup=False)
-    if flagged:
-        screen = Screen("row", "score", "given", "suggested", "reason")
+    expected = "" if found.skipped else f"; expected to be wrong: about {found.errors:,.0f}"
+    out.print(
+        f"{name}: {counted(len(found.rows), 'row')}, {len(flagged):,} to check{expected}.", markup=False
+    )
+    if not flagged:
+        out.print(found.why_no_flags, markup=False)
+    else:
+        screen = Screen("row (from 0)", "score", "given", "suggested", "reason")
         for one in flagged[:_SHOWN]:
-            cells = (str(one.row), f"{one.score:.2f}", one.given_label, one.suggested_label, one.reason)
-            screen.add_row(*map(Text, cells))
+            labels = (short(label, _LABEL_CHARS) for label in (one.given_label, one.suggested_label))
+            screen.add_row(*map(Text, (str(one.row), f"{one.score:.2f}", *labels, one.reason)))
         out.print(screen)
+    if len(flagged) > _SHOWN:
+        hint = "" if files else " (--out FILE.html or FILE.csv shows all)"
+        out.print(f"{len(flagged) - _SHOWN:,} more to check{hint}.", markup=False)
     for line in (*found.notes, *(tip.text for tip in found.tips)):
         out.print(f"- {line}", markup=False)
+    if files:
+        out.print(f"Written: {', '.join(map(str, files))}", markup=False, soft_wrap=True)
