@@ -21,6 +21,7 @@ app = typer.Typer()
 _DATA, _FLAGS, _RESULT = "Data", "Flags", "Result"
 _KINDS = (".csv", ".parquet", ".html")
 _SHOWN = 10
+_LABEL_CHARS = 40
 
 
 @app.command()
@@ -139,7 +140,7 @@ def review_columns(
     if json_file is not None:
         write_review_json(json_file, [_json(row, called) for row in found.rows])
     _write(files, name, found, columns, called)
-    _show(found, name, called)
+    _show(found, name, [*([json_file] if json_file else []), *files], called)
 
 
 def _json(row: RowReview, numbering: Numbering) -> dict[str, Any]:
@@ -190,28 +191,32 @@ def _write(files: list[Path], name: str, found: WholeReview, given: Columns, num
             write_review_table(file, rows, [numbering.unit, *columns])
 
 
-def _show(found: WholeReview, name: str, numbering: Numbering) -> None:
+def _show(found: WholeReview, name: str, files: Sequence[Path], numbering: Numbering) -> None:
     from rich.console import Console
     from rich.table import Table as Screen
     from rich.text import Text
 
+    from ale.review.counted import counted
+    from ale.review.reasons import short
+
     out = Console()
     flagged = found.flagged
-    about = "" if found.skipped else f"; about {found.errors:.0f} are expected to be wrong"
-    out.print(f"{name}: {len(found.rows)} labels, {len(flagged)} to check{about}.", markup=False)
-    if found.skipped:
-        out.print(f"Nothing was judged: {found.skipped}.", markup=False)
-    if flagged:
-        screen = Screen(numbering.unit, "score", "given", "suggested", "reason")
+    expected = "" if found.skipped else f"; expected to be wrong: about {found.errors:,.0f}"
+    out.print(
+        f"{name}: {counted(len(found.rows), 'row')}, {len(flagged):,} to check{expected}.", markup=False
+    )
+    if not flagged:
+        out.print(found.why_no_flags, markup=False)
+    else:
+        screen = Screen(numbering.told, "score", "given", "suggested", "reason")
         for one in flagged[:_SHOWN]:
-            cells = (
-                str(numbering.of(one.row)),
-                f"{one.score:.2f}",
-                one.given_label,
-                one.suggested_label,
-                one.reason,
-            )
-            screen.add_row(*map(Text, cells))
+            labels = (short(label, _LABEL_CHARS) for label in (one.given_label, one.suggested_label))
+            screen.add_row(*map(Text, (str(numbering.of(one.row)), f"{one.score:.2f}", *labels, one.reason)))
         out.print(screen)
+    if len(flagged) > _SHOWN:
+        hint = "" if files else " (--out FILE.html or FILE.csv shows all)"
+        out.print(f"{len(flagged) - _SHOWN:,} more to check{hint}.", markup=False)
     for line in (*found.notes, *(tip.text for tip in found.tips)):
         out.print(f"- {line}", markup=False)
+    if files:
+        out.print(f"Written: {', '.join(map(str, files))}", markup=False, soft_wrap=True)

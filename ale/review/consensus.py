@@ -29,11 +29,10 @@ class Consensus:
     def told(self) -> str:
         """The counts as a sentence."""
         if not self.several:
-            return "no text has several labels: the consensus is what all evidence says of the single one"
+            return "no text was labelled twice: the consensus is what all evidence says of its one label"
         return (
-            f"{self.several} texts have several labels; in {self.apart} of them these contradict each other, "
-            f"{self.tied} times without a majority; in {self.against} the consensus of all evidence is not "
-            "what most said"
+            f"texts labelled more than once: {self.several:,}; with labels that differ: {self.apart:,}, of these without "
+            f"a majority: {self.tied:,}; with a consensus by all evidence that is not what most said: {self.against:,}"
         )
 
 
@@ -52,11 +51,11 @@ def consensus(data: Labelled, found: Judgement, settled: Settled) -> Consensus:
     votes = np.zeros(total.shape, np.int64)
     np.add.at(votes, (text, data.given), 1)
     most = votes.max(axis=1, initial=0)
-    apart = most < votes.sum(axis=1)
+    several = votes.sum(axis=1) > 1
     return Consensus(
         labels=label[text].astype(np.int64),
-        several=int((votes.sum(axis=1) > 1).sum()),
-        apart=int(apart.sum()),
+        several=int(several.sum()),
+        apart=int((most < votes.sum(axis=1)).sum()),
         tied=int(((votes == most[:, None]).sum(axis=1) > 1).sum()),
-        against=int((votes[np.arange(len(label)), label] < most).sum()),
+        against=int((several & (votes[np.arange(len(label)), label] < most)).sum()),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ale.errors import ConfigurationError
 from ale.features import FeatureSpace
+from ale.review.counted import counted
 from ale.review.evidence import Evidence
 from ale.review.steering import NO_VERDICTS, Verdicts
 from ale.teachers.llm.names import Names
@@ -66,7 +67,7 @@ def read_columns(columns: Columns, encode: Encode, more: Mapping[str, Probs] | N
     rows = np.array([r for r, e in enumerate(examples) if e is not None and labels[r]], np.int64)
     notes = []
     if len(rows) < len(labels):
-        notes.append(f"{len(labels) - len(rows)} rows without a text or a label are not judged")
+        notes.append(f"not judged, without a text or a label: {counted(len(labels) - len(rows), 'row')}")
     missing = sorted({label for label in labels if label.casefold() in _LIKE_MISSING})
     if missing:
         notes.append(
@@ -149,7 +150,7 @@ def _teachers(
             continue
         silent = int((answered < 0).sum())
         if silent:
-            notes.append(f"teacher column {column!r}: {silent} cells are empty or no label")
+            notes.append(f"teacher column {column!r}: {counted(silent, 'cell')} empty or no label")
         found[column] = hard(answered, len(space))
     return found
 

@@ -13,6 +13,11 @@ class Numbering:
     unit: str = "row"
     numbers: Sequence[int] | None = None
 
+    @property
+    def told(self) -> str:
+        """The heading of a column of numbers."""
+        return f"{self.unit} (from 0)" if self.numbers is None else self.unit
+
     def of(self, row: int) -> int:
         """The row's number."""
         return row if self.numbers is None else self.numbers[row]

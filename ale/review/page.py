@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from ale.review.counted import counted
 from ale.review.numbering import ROWS, Numbering
 from ale.review.people import Quality
 from ale.review.whole import RowReview, WholeReview
@@ -43,7 +44,7 @@ def page_of(name: str, found: WholeReview, texts: Sequence[str], numbering: Numb
     shown = flagged[:MOST_ROWS]
     parts = [
         f"<h1>Labels to check in {escape(name)}</h1>",
-        '<p class="soft">Worst first. A flag is a doubt, not a verdict: nothing was changed.</p>',
+        '<p class="soft">Worst first. A flag is a doubt, not a verdict: nothing was changed. Rows are counted from 0, without the header.</p>',
         _cards(found, len(flagged)),
         *_list("Notes", found.notes),
         *_list("About the whole data set", [tip.text for tip in found.tips]),
@@ -51,9 +52,11 @@ def page_of(name: str, found: WholeReview, texts: Sequence[str], numbering: Numb
         *(_flag(one, texts[one.row], f"{numbering.unit} {numbering.of(one.row)}") for one in shown),
     ]
     if not flagged:
-        parts.append(f"<p>{escape(_nothing(found))}</p>")
+        parts.append(f"<p>{escape(found.why_no_flags)}</p>")
     if len(flagged) > len(shown):
-        parts.append(f'<p class="soft">{len(flagged) - len(shown)} more stand in the table.</p>')
+        parts.append(
+            f'<p class="soft">{counted(len(flagged) - len(shown), "more flag")} in the table (--out FILE.csv).</p>'
+        )
     parts += [_people("Annotators", found.annotators), _people("Teachers", found.teachers)]
     body = "\n".join(part for part in parts if part)
     return (
@@ -64,21 +67,12 @@ def page_of(name: str, found: WholeReview, texts: Sequence[str], numbering: Numb
     )
 
 
-def _nothing(found: WholeReview) -> str:
-    if found.skipped is None:
-        return "No label is more surely wrong than right."
-    return {
-        "too_few_labels": "Nothing was judged: there are fewer than ten labels.",
-        "one_class": "Nothing was judged: all labels are the same.",
-    }[found.skipped]
-
-
 def _cards(found: WholeReview, flagged: int) -> str:
-    cards = [("labels", str(len(found.rows))), ("to check", str(flagged))]
+    cards = [("rows", f"{len(found.rows):,}"), ("to check", f"{flagged:,}")]
     if math.isfinite(found.errors):
-        cards.append(("wrong labels expected", f"about {found.errors:.0f}"))
+        cards.append(("wrong labels expected", f"about {found.errors:,.0f}"))
     if found.reviewed:
-        cards += [("reviewed", str(found.reviewed)), ("were wrong", str(found.fixed))]
+        cards += [("reviewed", f"{found.reviewed:,}"), ("of them wrong", f"{found.fixed:,}")]
     return (
         '<div class="cards">'
         + "".join(f'<div class="card"><b>{value}</b><span>{what}</span></div>' for what, value in cards)
@@ -114,7 +108,7 @@ def _people(title: str, people: Sequence[Quality]) -> str:
     labels = list(people[0].per_label)[:12]
     head = "".join(f'<th class="n">{escape(label)}</th>' for label in labels)
     body = "".join(
-        f'<tr><td>{escape(one.name)}</td><td class="n">{one.labels}</td><td class="n">{_share(one.right)}</td>'
+        f'<tr><td>{escape(one.name) or "(empty)"}</td><td class="n">{one.labels}</td><td class="n">{_share(one.right)}</td>'
         + "".join(f'<td class="n">{_share(one.per_label[label])}</td>' for label in labels)
         + "</tr>"
         for one in sorted(people, key=lambda one: one.right)[:100]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ale.review.counted import counted
 from ale.review.labelled import Labelled
 
 _SHORT_OF_SURE = 1e-9  # nobody has looked at the row itself
@@ -51,13 +52,13 @@ class Settled:
         if count:
             wrong = int((self.followers & self.wrong).sum())
             out.append(
-                f"{count} rows without a verdict have a text that was settled in another row: "
-                f"{wrong} of their labels are wrong by that, and {count - wrong} are right"
+                f"settled by a verdict on the same text in another row: {counted(count, 'row')}, "
+                f"{wrong:,} with a wrong label and {count - wrong:,} with the right one"
             )
         if self.contradicted:
             out.append(
-                f"{self.contradicted} texts have verdicts that contradict each other: "
-                "their other rows are judged as if there were none"
+                f"{counted(self.contradicted, 'text')} with verdicts that contradict each other: "
+                "the other rows with the same text are judged as if there were none"
             )
         return out
 

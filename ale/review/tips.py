@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.review.channel import Judgement
+from ale.review.counted import counted
 from ale.review.issues import CUT, MIN_OF_CLASS
 from ale.review.labelled import Labelled
 from ale.review.neighbours import MOST_ROWS, nearest
@@ -65,7 +66,7 @@ def _confused_pairs(data: Labelled, found: Judgement) -> Iterator[Tip]:
         yield Tip(
             "confused_labels",
             f"{one!r} and {other!r} overlap: {count[at]} of {len(doubted)} doubts lie between them; "
-            "consider rewriting what is said about these two labels",
+            "tell annotators more clearly where the one ends and the other begins",
             tuple(data.rows[rows[:_SHOWN]].tolist()),
         )
 
@@ -86,7 +87,7 @@ def _two_labels(data: Labelled, closest: Closest | None) -> Iterator[Tip]:
     if len(rows):
         yield Tip(
             "two_labels_of_one_text",
-            f"{len(rows)} rows stand beside one with an equal or nearly equal text and another label",
+            f"{counted(len(rows), 'row')} with a text that another row has, too, or nearly, under another label",
             tuple(data.rows[rows[:_SHOWN]].tolist()),
         )
 
@@ -96,10 +97,10 @@ def _rare(data: Labelled) -> Iterator[Tip]:
     rare = np.flatnonzero((counts > 0) & (counts < MIN_OF_CLASS))
     if len(rare):
         shown = ", ".join(repr(data.space.labels[label]) for label in rare[:_NAMED])
-        more = f" and {len(rare) - _NAMED} more labels" if len(rare) > _NAMED else ""
+        more = f" and {counted(len(rare) - _NAMED, 'more label')}" if len(rare) > _NAMED else ""
         yield Tip(
             "rare_label",
-            f"given too rarely (fewer than {MIN_OF_CLASS} times) to judge them: {shown}{more}",
+            f"labels given too rarely (fewer than {MIN_OF_CLASS} times) to be judged: {shown}{more}",
             tuple(data.rows[np.flatnonzero(np.isin(data.given, rare))[:_SHOWN]].tolist()),
         )
     if counts.max() >= 20 * max(1, int(np.median(counts))):
@@ -117,6 +118,6 @@ def _outliers(data: Labelled, closest: Closest | None) -> Iterator[Tip]:
     if len(alone):
         yield Tip(
             "outlier",
-            f"{len(alone)} texts resemble no other text; they may be out of scope",
+            f"{counted(len(alone), 'text')} like no other text of the file, perhaps out of scope",
             tuple(data.rows[alone[:_SHOWN]].tolist()),
         )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ale.review.channel import Judgement
 from ale.review.consensus import Consensus, consensus
-from ale.review.issues import CUT, MAX_SHARE, flags, most_flags, suggestions, why_not
+from ale.review.counted import counted
+from ale.review.issues import CUT, MAX_SHARE, MIN_LABELS, flags, most_flags, suggestions, why_not
 from ale.review.labelled import Labelled
 from ale.review.people import Quality, expected_of_annotators, expected_of_teachers
 from ale.review.reasons import Reasons, reasons_for, short
@@ -22,8 +23,8 @@ from ale.review.weighing import weigh
 
 REASON_CHARS = 120
 _WHY_NOT = {
-    "too_few_labels": "not judged: too few labels",
-    "one_class": "not judged: all labels are the same",
+    "too_few_labels": f"there are fewer than {MIN_LABELS} labels",
+    "one_class": "all labels are the same",
 }
 
 
@@ -73,6 +74,13 @@ class WholeReview:
     notes: tuple[str, ...]
 
     @property
+    def why_no_flags(self) -> str:
+        """A sentence for people, where nothing is flagged."""
+        if self.skipped is not None:
+            return f"Nothing was judged: {_WHY_NOT[self.skipped]}."
+        return "No label is doubted enough to be flagged."
+
+    @property
     def ranked(self) -> list[RowReview]:
         """Worst first; rows of one score in the file's order."""
         return sorted(self.rows, key=lambda one: (not one.flagged, -one.score, one.row))
@@ -96,7 +104,7 @@ def review_whole(
     settled = (len(data.settled), int(wrong.sum()))
     skipped = why_not(data.evidence.targets)
     if skipped is not None:
-        rows = [_unjudged(i, label, _WHY_NOT[skipped]) for i, label in enumerate(labels)]
+        rows = [_unjudged(i, label, f"not judged: {_WHY_NOT[skipped]}") for i, label in enumerate(labels)]
         return WholeReview(tuple(rows), float("nan"), 1.0, *settled, skipped, (), (), (), data.notes)
     found = weigh(data.evidence, len(data.space))
     verdicts = settle(data)
@@ -119,7 +127,7 @@ def review_whole(
     notes = [*data.notes, *verdicts.notes(), *([] if agreed is None else [agreed.told()])]
     if more > 0 and (most is None or len(flagged) < most):
         notes.append(
-            f"{more} more labels are doubted as much: no more than {MAX_SHARE:.0%} are flagged in one run, and of "
+            f"{counted(more, 'more label')} doubted as much: no more than {MAX_SHARE:.0%} are flagged in one run, and of "
             "rare labels only those that a teacher doubts, too"
         )
     return WholeReview(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,10 @@ def test_the_consensus_of_annotators_is_a_column_of_the_tables(folder: Path) -> 
     )  # fmt: skip
     done = CliRunner().invoke(app, [str(arg) for arg in given])
     assert done.exit_code == 0, done.output
-    assert "60 texts have several labels; in 60 of them" in " ".join(done.output.split())
+    assert (
+        "texts labelled more than once: 60; with labels that differ: 60, of these without a majority: 0;"
+        in " ".join(done.output.split())
+    )
     with out[0].open(newline="", encoding="utf-8") as file:
         ranked = list(csv.DictReader(file))
     said = [row["consensus_label"] for row in ranked]
@@ -108,6 +112,34 @@ def test_wrong_options_are_named(folder: Path, args: tuple[str, ...], says: str)
     done = run(folder, *args)
     assert done.exit_code != 0
     assert says in f"{done.output} {done.exception}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["a"] * 12, "12 rows, 0 to check.\nNothing was judged: all labels are the same.\n"),
+        (["a"], "1 row, 0 to check.\nNothing was judged: there are fewer than 10 labels.\n"),
+    ],
+)
+def test_too_little_to_judge_is_said_in_plain_words(folder: Path, labels: list[str], says: str) -> None:
+    """Without a machine's word for it, and with what was written."""
+    with (folder / "little.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *((f"text {i}", one) for i, one in enumerate(labels))])
+    page = folder / "little.html"
+    given = ("review", "--data", folder / "little.csv", "--cache", folder / "cache", "--out", page)
+    done = CliRunner().invoke(app, [str(arg) for arg in given])
+    assert done.output == f"little.csv: {says}Written: {page}\n"
+
+
+def test_the_screen_shows_the_worst_and_says_that_there_are_more(folder: Path) -> None:
+    """And where to find them, unless they were just written."""
+    done = run(folder, "--precision", "0.05")
+    more = re.search(r"^(\d+) more to check (.*)\.$", done.output, re.MULTILINE)
+    assert more is not None
+    assert more[2] == "(--out FILE.html or FILE.csv shows all)"
+    assert re.search(rf"120 rows, {10 + int(more[1])} to check", done.output)
+    written = run(folder, "--precision", "0.05", "--out", str(folder / "more.csv")).output
+    assert f"{more[1]} more to check.\n" in written
 
 
 def test_no_file_is_written_over_another(folder: Path) -> None:

@@ -85,15 +85,23 @@ def test_every_row_of_the_file_is_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "skipped"), [(["a"] * 20, "one_class"), (["a", "b"] * 2, "too_few_labels")]
+    ("labels", "skipped", "says"),
+    [
+        (["a"] * 20, "one_class", "all labels are the same"),
+        (["a", "b"] * 2, "too_few_labels", "there are fewer than 10 labels"),
+    ],
 )
-def test_too_little_is_said_not_crashed(labels: list[str], skipped: str) -> None:
-    """A reason instead of flags, and a page all the same."""
+def test_too_little_is_said_not_crashed(labels: list[str], skipped: str, says: str) -> None:
+    """A reason in plain words instead of flags, and a page all the same."""
     texts = [f"text {i}" for i in range(len(labels))]
     found = review(Columns(texts, labels))
     assert found.skipped == skipped
     assert not found.flagged
-    assert "Nothing was judged" in page_of("x.csv", found, texts)
+    assert found.why_no_flags == f"Nothing was judged: {says}."
+    assert {one.reason for one in found.rows} == {f"not judged: {says}"}
+    page = page_of("x.csv", found, texts)
+    assert found.why_no_flags in page
+    assert skipped not in page
 
 
 def test_rare_and_single_labels_do_no_harm() -> None:
@@ -173,7 +181,10 @@ def test_a_verdict_reaches_equal_texts() -> None:
     assert right.reason == "the same text was settled as 'sport'"
     assert (found.reviewed, found.fixed) == (2, 0)
     assert found.ranked[0] == wrong
-    assert any("2 rows without a verdict" in note and "1 of their labels are wrong" in note for note in found.notes)  # fmt: skip
+    assert (
+        "settled by a verdict on the same text in another row: 2 rows, 1 with a wrong label and 1 with the right one"
+        in found.notes
+    )
 
 
 def test_a_verdict_overrules_the_evidence_on_equal_texts() -> None:
@@ -200,7 +211,7 @@ def test_contradicting_verdicts_leave_equal_texts_as_judged() -> None:
     assert (apart.rows[3].score, apart.rows[90].score) == (1.0, 0.0)
     assert apart.rows[91].score == review(Columns(texts, labels)).rows[91].score
     assert "same text" not in apart.rows[91].reason
-    assert any("1 texts have verdicts that contradict" in note for note in apart.notes)
+    assert any("1 text with verdicts that contradict" in note for note in apart.notes)
     assert agreed.rows[91].reason == "the same text was settled as 'food'"
     assert not any("contradict" in note for note in agreed.notes)
 
