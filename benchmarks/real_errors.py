@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from ale.calibration import fit_temperature, softmax
 from ale.commands.cache import cache_folder, cached_encoder
 from ale.io.tables import read_table
-from ale.review.labelled import Columns, Labelled, read_columns
+from ale.io.tuner import MiniLMTuner
+from ale.review.labelled import Columns, Encode, Labelled, read_columns
+from ale.review.tuned import PLAN, with_tuned
 from ale.review.whole import review_whole
 from ale.students import HybridStudent
+from ale.tuning.belief import Tuner
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,8 +43,9 @@ def main(arguments: Sequence[str]) -> int:
         table.column(asked.text_column), given, teachers={name: table.column(name) for name in names}
     )
     encoder = cached_encoder(asked.cache or cache_folder())
+    read = partial(_read, encode=encoder.encode, tuner=MiniLMTuner(PLAN) if asked.tune else None)
+    data = read(columns)
     with threadpool_limits(1, user_api="blas"):
-        data = read_columns(columns, encoder.encode)
         error = np.array([given[row] != truth[row] for row in data.rows])
         print(f"{len(error)} labels, {error.sum()} wrong")
         _beside(data, error)
@@ -56,9 +61,7 @@ def main(arguments: Sequence[str]) -> int:
             verdicts = [""] * len(given)
             for row in data.rows[first]:
                 verdicts[row] = truth[row]
-            again = read_columns(
-                Columns(columns.texts, given, teachers=columns.teachers, verdicts=verdicts), encoder.encode
-            )
+            again = read(Columns(columns.texts, given, teachers=columns.teachers, verdicts=verdicts))
             steered = review_whole(again, list(given))
             after = np.array([steered.rows[row].score for row in data.rows])
             rest = np.ones(len(error), bool)
@@ -73,6 +76,11 @@ def main(arguments: Sequence[str]) -> int:
                 )
                 print(f"ours, {name}: AP {whole:.3f}; rows without a verdict alone: AP {left:.3f}")
     return 0
+
+
+def _read(columns: Columns, *, encode: Encode, tuner: Tuner | None) -> Labelled:
+    data = read_columns(columns, encode)
+    return data if tuner is None else with_tuned(data, tuner)
 
 
 def _beside(data: Labelled, error: NDArray[np.bool_]) -> None:
@@ -107,6 +115,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--truth-column")
     parser.add_argument("--teacher-columns", default="")
     parser.add_argument("--verdicts", type=int, default=100)
+    parser.add_argument(
+        "--tune", action="store_true", help="with a tuned encoder as a witness: minutes, twice"
+    )
     parser.add_argument("--cache", type=Path)
     asked = parser.parse_args(arguments)
     if asked.data is not None and None in (asked.label_column, asked.truth_column):

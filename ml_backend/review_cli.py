@@ -98,7 +98,7 @@ def review(
         _review_labels_of(project, labels_of, of_file)
 
 
-_OF_LABELS = ("precision", "max_flags", "cache")
+_OF_LABELS = ("tune", "precision", "max_flags", "cache")
 
 
 def _check_unused(of_file: dict[str, Any], used: set[str]) -> None:
@@ -118,12 +118,15 @@ def _check_unused(of_file: dict[str, Any], used: set[str]) -> None:
 
 def _review_labels_of(project: int, teacher: str, of_file: dict[str, Any]) -> None:
     from ale.commands.cache import cache_folder, cached_encoder
+    from ale.io.tuner import check_tuning
     from ale.review.numbering import Numbering
     from ml_backend.settings import load_settings
     from ml_backend.teacher_labels import teacher_labels
     from ml_backend.wiring import build_services
 
     files = review_files(of_file["out"], [], of_file["json_file"])
+    if of_file["tune"]:
+        check_tuning()
     services = build_services(load_settings(), redis_timeout_s=1.0, redis_needed=False)
     try:
         found = teacher_labels(services, project, teacher)
@@ -135,6 +138,7 @@ def _review_labels_of(project: int, teacher: str, of_file: dict[str, Any]) -> No
         cached_encoder(of_file["cache"] or cache_folder()),
         files,
         of_file["json_file"],
+        tune=of_file["tune"],
         precision=of_file["precision"],
         max_flags=of_file["max_flags"],
         numbering=Numbering("task", found.tasks),

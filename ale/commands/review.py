@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from ale.io.embeddings import CachedEncoder
     from ale.io.tables import Table
-    from ale.review.labelled import Columns
+    from ale.review.labelled import Columns, Labelled
     from ale.review.numbering import Numbering
     from ale.review.whole import RowReview, WholeReview
     from ale.types import Probs
@@ -56,6 +57,15 @@ def review(
             help="YAML: label to description; adds the zero-shot teacher as a witness.", rich_help_panel=_DATA
         ),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Also tune an encoder on the labels, as a witness that reads better: some minutes, and worth most "
+            "where the errors are a model's. Needs the extra [transformers].",
+            rich_help_panel=_FLAGS,
+        ),
+    ] = False,
     precision: Annotated[
         float | None,
         typer.Option(
@@ -93,6 +103,10 @@ def review(
     from ale.io.tables import read_table
 
     files = review_files(out, [data], json_file)
+    if tune:
+        from ale.io.tuner import check_tuning
+
+        check_tuning()  # before anything long begins
     table = read_table(data)
     columns = _columns(table, text_column, label_column, annotator_column, teacher_columns, verdict_column)
     encoder = cached_encoder(cache or cache_folder())
@@ -104,6 +118,7 @@ def review(
         files,
         json_file,
         more=more,
+        tune=tune,
         precision=precision,
         max_flags=max_flags,
     )
@@ -124,6 +139,7 @@ def review_columns(
     json_file: Path | None,
     *,
     more: Mapping[str, Probs] | None = None,
+    tune: bool = False,
     precision: float | None = None,
     max_flags: int | None = None,
     numbering: Numbering | None = None,
@@ -136,11 +152,23 @@ def review_columns(
 
     called = numbering or ROWS
     labelled = read_columns(columns, encoder.encode, more or {})
+    if tune:
+        labelled = _tuned(labelled)
     found = review_whole(labelled, list(columns.labels), precision=precision, most=max_flags)
     if json_file is not None:
         write_review_json(json_file, [_json(row, called) for row in found.rows])
     _write(files, name, found, columns, called)
     _show(found, name, [*([json_file] if json_file else []), *files], called)
+
+
+def _tuned(data: Labelled) -> Labelled:
+    from rich.console import Console
+
+    from ale.io.tuner import MiniLMTuner
+    from ale.review.tuned import PLAN, with_tuned
+
+    with Console(stderr=True).status(f"tuning an encoder on {len(data.texts):,} texts, some minutes ..."):
+        return with_tuned(data, MiniLMTuner(PLAN, threads=os.cpu_count() or 1))
 
 
 def _json(row: RowReview, numbering: Numbering) -> dict[str, Any]:

@@ -166,3 +166,23 @@ def test_a_label_with_markup_is_shown_as_it_is(folder: Path) -> None:
     done = CliRunner().invoke(app, [str(arg) for arg in given])
     assert done.exit_code == 0, done.output
     assert "[/x]" in done.output
+
+
+def test_a_tuned_encoder_is_one_more_witness(folder: Path) -> None:
+    """The scores are others, the planted errors lead as before; too few labels are told, and judged without it."""
+    for name, tune in (("plain", ()), ("tuned", ("--tune",))):
+        done = run(folder, "--json", str(folder / f"{name}.json"), *tune)
+        assert done.exit_code == 0, done.output
+    plain, tuned = (
+        [one["score"] for one in json.loads((folder / f"{name}.json").read_text())]
+        for name in ("plain", "tuned")
+    )
+    assert plain != tuned
+    worst = sorted(range(len(tuned)), key=lambda row: -tuned[row])[: 2 * len(WRONG)]
+    assert set(worst) >= set(WRONG)
+
+    (folder / "few.csv").write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(20)))
+    given = ["review", "--data", folder / "few.csv", "--cache", folder / "cache", "--tune"]
+    done = CliRunner().invoke(app, list(map(str, given)))
+    assert done.exit_code == 0, done.output
+    assert "no encoder was tuned: tuning needs 24 labels, there are 20" in " ".join(done.output.split())
