@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from ale.pages.style import STYLE
+
+_CODE = re.compile("`([^`]+)`")
 
 
 def document(title: str, body: str, *, style: str = "") -> str:
@@ -17,6 +20,19 @@ def document(title: str, body: str, *, style: str = "") -> str:
         f"<title>{escape(title)}</title><style>{STYLE}</style>{own}</head>\n"
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
+
+
+def section(title: str, *parts: str) -> str:
+    """A heading, and below it a panel of HTML; empty parts are left out."""
+    inside = "\n".join(part for part in parts if part)
+    return f'<section><h2>{escape(title)}</h2>\n<div class="panel">{inside}</div></section>'
+
+
+def paragraph(text: str, *, kind: str = "") -> str:
+    """Plain text, in which `code` may stand; `kind` is a class of the stylesheet: soft · bad · lead."""
+    how = f' class="{kind}"' if kind else ""
+    told = _CODE.sub(r"<code>\1</code>", escape(text))
+    return f"<p{how}>{told}</p>"
 
 
 def cards(figures: Iterable[tuple[str, str]]) -> str:

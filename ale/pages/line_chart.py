@@ -17,6 +17,8 @@ _TOP, _BOTTOM = 16, 28
 _LEFT, _RIGHT = 11.0, 97.0
 """Per cent of the width: at the left the numbers of the upright axis stand between the lines."""
 _STRETCHED = 1000
+SMALLEST = 1e-6
+"""Between two ticks."""
 MARKED = 40
 """Points that are drawn as such; of more the line alone is seen, and each still tells its figures to who points at it."""
 
@@ -34,12 +36,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points of rising `x` that one line joins. `hue` is a class of the stylesheet: one · two · three · four · five."""
+    """Points of rising `x` that one line joins. `hue` is a class of the stylesheet: one · two · three · four · five.
+
+    Intervals are a band, or a `whisker` at each point.
+    """
 
     name: str
     points: Sequence[Point]
     hue: str = "one"
     dashed: bool = False
+    whiskers: bool = False
 
 
 def line_chart(
@@ -48,10 +54,12 @@ def line_chart(
     title: str,
     across: str,
     up: Callable[[float], str],
-    least: float = 0.0,
+    left: float = math.inf,
+    least: float = SMALLEST,
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> str:
-    """The chart with its key above it. `across` names what counts to the right, in whole numbers; `up` writes a number
+    """The chart with its key above it. `across` names what counts to the right, in whole numbers, from `left` on or
+    from the first point if that is less; `up` writes a number
     of the other axis, which never leaves `bounds` and whose ticks are at least `least` apart. Raises ValueError when
     no series has a point.
     """
@@ -60,8 +68,8 @@ def line_chart(
         raise ValueError(f"the chart {title!r} has no points")
     every = [point for one in series for point in one.points]
     heights = [y for p in every for y in (p.y, p.low, p.high) if y is not None]
-    x_ticks = ticks(min(p.x for p in every), max(p.x for p in every), 5, least=1.0)
-    y_ticks = ticks(min(heights), max(heights), 4, least=least, bounds=bounds)
+    x_ticks = ticks(min(left, *(p.x for p in every)), max(p.x for p in every), 5, least=1.0)
+    y_ticks = ticks(min(heights), max(heights), 5, least=least, bounds=bounds)
     frame = _Frame(x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1])
     parts = [*_axes(frame, x_ticks, y_ticks, up)]
     parts.append(
@@ -73,7 +81,7 @@ def line_chart(
     names = "; ".join(one.name for one in series)
     return (
         f"<figure><figcaption>{key(series)}"
-        f'<span class="soft">Across: {escape(across)}.</span></figcaption>'
+        f'<div class="soft">Across: {escape(across)}.</div></figcaption>'
         f'<svg class="plot" width="100%" height="{HEIGHT}" role="img" aria-label="{escape(f"{title}: {names}")}">'
         + "".join(parts)
         + "</svg></figure>"
@@ -82,9 +90,10 @@ def line_chart(
 
 def key(series: Sequence[Series], *, block: bool = False) -> str:
     """What each colour means."""
-    how = ' class="block"' if block else ""
     return "".join(
-        f'<span class="key {escape(one.hue)}"><i{how}></i>{escape(one.name)}</span>' for one in series
+        f'<span class="key {escape(one.hue)}"><i class="{"block" if block else "dashes" if one.dashed else "line"}">'
+        f"</i>{escape(one.name)}</span>"
+        for one in series
     )
 
 
@@ -93,7 +102,7 @@ def ticks(
     high: float,
     about: int,
     *,
-    least: float = 0.0,
+    least: float = SMALLEST,
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> list[float]:
     """Round numbers, at least two, the first at most `low` and the last at least `high`, but none beyond `bounds`."""
@@ -142,7 +151,11 @@ def _lines(frame: _Frame, one: Series) -> str:
     said = [(p, p.low, p.high) for p in one.points if p.low is not None and p.high is not None]
     above = [f"{wide * frame.x(p.x):.1f},{frame.y(high):.1f}" for p, _, high in said]
     below = [f"{wide * frame.x(p.x):.1f},{frame.y(low):.1f}" for p, low, _ in reversed(said)]
-    band = f'<polygon class="band" points="{" ".join(above + below)}"/>' if len(said) > 1 else ""
+    band = (
+        f'<polygon class="band" points="{" ".join(above + below)}"/>'
+        if len(said) > 1 and not one.whiskers
+        else ""
+    )
     path = " ".join(f"{wide * frame.x(p.x):.1f},{frame.y(p.y):.1f}" for p in one.points)
     curve = f"curve{' dashed' if one.dashed else ''}"
     line = f'<polyline class="{curve}" vector-effect="non-scaling-stroke" points="{path}"/>'
@@ -151,11 +164,11 @@ def _lines(frame: _Frame, one: Series) -> str:
 
 def _dots(frame: _Frame, one: Series) -> Iterator[str]:
     seen = len(one.points) <= MARKED
-    alone = len(one.points) == 1
+    whiskers = one.whiskers or len(one.points) == 1
     yield f'<g class="{escape(one.hue)}">'
     for p in one.points:
         x, y = f"{frame.x(p.x):.2f}%", f"{frame.y(p.y):.1f}"
-        if alone and p.low is not None and p.high is not None:
+        if whiskers and p.low is not None and p.high is not None:
             ends = f'y1="{frame.y(p.high):.1f}" y2="{frame.y(p.low):.1f}"'
             yield f'<line class="whisker" x1="{x}" x2="{x}" {ends}/>'
         kind, size = ("dot", 3) if seen else ("hover", 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -17,6 +17,28 @@ class Part:
     name: str
     amount: float
     hue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A name, and beside it bars (of `share_strip`) and what they say, one line per bar."""
+
+    name: str
+    strips: Sequence[str]
+    figures: Sequence[str]
+    whole: bool = False
+    """It sums up the rows below."""
+
+
+def strip_table(rows: Iterable[Row]) -> str:
+    """Rows under each other; on a phone the name stands above its bars."""
+    body = "".join(
+        f"<tr><td>{f'<b>{escape(row.name)}</b>' if row.whole else escape(row.name)}</td>"
+        f'<td class="strips">{"".join(row.strips)}</td>'
+        f'<td class="figures">{"<br>".join(escape(line) for line in row.figures)}</td></tr>'
+        for row in rows
+    )
+    return f'<table class="bars">{body}</table>'
 
 
 def share_strip(share: float, interval: tuple[float, float] | None, hue: str, told: str) -> str:
@@ -34,9 +56,9 @@ def share_strip(share: float, interval: tuple[float, float] | None, hue: str, to
     )
 
 
-def parts_strip(parts: Sequence[Part], told: str) -> str:
-    """One bar of all parts side by side; without any amount it is an empty track."""
-    total = sum(part.amount for part in parts)
+def parts_strip(parts: Sequence[Part], told: str, *, of: float = 0.0) -> str:
+    """One bar of all parts side by side, which ends where the whole does: at `of`, or at their sum if that is more."""
+    total = max(of, sum(part.amount for part in parts))
     pieces, at = [], 0.0
     for part in parts:
         width = 100 * part.amount / total if total else 0.0

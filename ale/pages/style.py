@@ -22,17 +22,17 @@ a { color: var(--one) } code { font: 13px/1.4 ui-monospace, monospace; overflow-
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 18px; min-width: 130px }
 .card b { display: block; font-size: 24px; font-variant-numeric: tabular-nums } .card span { color: var(--soft) }
 .panel { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; margin: 0 0 10px }
-.panel > :last-child { margin-bottom: 0 }
+.panel > :first-child { margin-top: 0 } .panel > :last-child { margin-bottom: 0 } .panel .cards { margin: 4px 0 14px }
+.panel table + p, .wide + p, .wide + .wide { margin-top: 10px } .panel .strip + div { margin: 8px 0 10px }
 table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line) }
 th, td { text-align: left; padding: 6px 12px; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .wide { overflow-x: auto }
-.panel table { border: 0 } .panel tr:last-child td { border-bottom: 0 } .panel td, .panel th { padding: 6px 10px 6px 0 }
-.panel td { overflow-wrap: anywhere } .panel td.n { overflow-wrap: normal }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } .wide { overflow-x: auto }
+.panel table { border: 0 } .panel tr:last-child td { border-bottom: 0 } .panel td, .panel th { padding: 6px 16px 6px 0 }
 li { margin: 4px 0 } details { margin-top: 8px } summary { color: var(--soft); cursor: pointer }
 figure { margin: 0 } figcaption { margin: 0 0 6px } svg { display: block; overflow: visible }
 .key { margin: 0 16px 0 0; color: var(--soft); display: inline-block } .key i { display: inline-block; width: 14px;
   height: 4px; border-radius: 2px; background: var(--hue); margin-right: 6px; vertical-align: middle }
-.key i.block { height: 10px }
+.key i.block { height: 10px } .key i.dashes { background: linear-gradient(90deg, var(--hue) 60%, transparent 0) 0 / 7px }
 .one { --hue: var(--one) } .two { --hue: var(--two) } .three { --hue: var(--three) } .four { --hue: var(--four) }
 .five { --hue: var(--five) }
 .plot text { fill: var(--soft); font: 12px system-ui, sans-serif; font-variant-numeric: tabular-nums }
@@ -41,10 +41,13 @@ figure { margin: 0 } figcaption { margin: 0 0 6px } svg { display: block; overfl
 .plot .dot { fill: var(--hue) } .plot .hover { fill: transparent } .plot .whisker { stroke: var(--hue); stroke-width: 1.5 }
 .strip { height: 10px } .strip .track { fill: var(--line) } .strip .part { fill: var(--hue) }
 .strip .interval { stroke: var(--ink); stroke-width: 1.5 } .strip + .strip { margin-top: 10px }
-td.strips { min-width: 90px; width: 45%; vertical-align: middle } td.figures { white-space: nowrap; color: var(--soft);
-  line-height: 20px; vertical-align: middle }
+.bars td { overflow-wrap: anywhere } td.strips { width: 45%; vertical-align: middle } .panel td.figures { white-space: nowrap;
+  color: var(--soft); line-height: 20px; vertical-align: middle; padding-right: 0; font-variant-numeric: tabular-nums }
 @media (max-width: 560px) { main { padding: 20px 12px 48px } .card { padding: 8px 12px; min-width: 0; flex: 1 1 28% }
-  .card b { font-size: 19px } .panel { padding: 12px } td.figures { white-space: normal } td.strips { width: 30% } }
+  .card b { font-size: 19px } .panel { padding: 12px }
+  .bars tr { display: grid; grid-template-columns: 1fr auto; border-bottom: 1px solid var(--line); padding: 4px 0 }
+  .bars td { border: 0; padding: 2px 12px 2px 0 } .bars td:first-child { grid-column: 1 / -1 }
+  td.strips { width: auto; align-self: center } }
 """
 
 
