@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.audit.temperature import held_out_probs
-from ale.chance import Rate
+from ale.chance import NOBODY, Rate
 from ale.metrics import ece
 from ale.reliability import Reliability, reliability
 from ale.trust import words
 from ale.types import Probs
-
-NOBODY = Rate(0, 0)
 
 _IN_A_BIN = 20
 """Audit labels: a share of fewer could be anything."""

@@ -21,9 +21,9 @@ from ale.pages.style import style_source
 EVIL = "<b>&\"'</b>"
 
 
-def chart(*series: Series, **more: float) -> ET.Element:
+def chart(*series: Series, left: float = math.inf) -> ET.Element:
     """The drawn chart, read as XML: it must be well-formed."""
-    html = line_chart(series, title="A & B", across="labels", up=lambda y: f"{y:.0%}", least=0.01, **more)
+    html = line_chart(series, title="A & B", across="labels", up=lambda y: f"{y:.0%}", least=0.01, left=left)
     svg = html[html.index("<svg") : html.rindex("</svg>") + 6]
     return ET.fromstring(svg)  # noqa: S314 - made by the line above
 
