@@ -16,6 +16,8 @@ from ml_backend.store.versions import RUNS_LOOKED_AT
 
 MOST = 150
 """Students on the curve: more than a screen can tell apart, and few enough to be read in milliseconds."""
+EARLY = 30
+"""The first versions are all read: there the curve rises."""
 
 _WAS_IN_FORCE = ("in_force", "superseded", "cleaned")
 
@@ -39,24 +41,25 @@ class Learnt:
 def learning_curve(session: Session, project: str) -> list[Learnt]:
     """The students of the project, the fewest labels first; of those with equally many labels the last one.
 
-    Students of other labels than today's are left out: they had another question to answer. So is every k-th
-    version where there are many.
+    Students of other labels than today's are left out: they had another question to answer. Where there are many
+    versions, the first ones, every k-th, and the newest are read.
     """
     published = (Version.project == project, Version.kind == "student", Version.state.in_(_WAS_IN_FORCE))
     found = session.execute(select(func.count(), func.max(Version.number)).where(*published)).one()
     apart = max(1, math.ceil((found[0] or 0) / MOST))
     rows = session.execute(
         select(Version.labels, Version.metrics)
-        .where(*published, or_(Version.number % apart == 0, Version.number == found[1]))
+        .where(
+            *published, or_(Version.number % apart == 0, Version.number.in_((*range(EARLY + 1), found[1])))
+        )
         .order_by(Version.number)
     ).all()
     today = rows[-1].labels if rows else []
     students = [_learnt(row.metrics) for row in rows if row.labels == today]
     newest = _newest_metrics(session, project)
     if newest is not None and rows:
-        students.append(
-            _learnt(newest)
-        )  # it may have learnt and published nothing: the queue stayed as it was
+        # It may have learnt and published nothing: the head of the queue stayed as it was.
+        students.append(_learnt(newest))
     by_labels = {one.labels: one for one in students}
     return [by_labels[labels] for labels in sorted(by_labels)]
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ale.chance import Rate
 from ml_backend.cli import app
 from ml_backend.rates import rate_row
-from ml_backend.report.curve import MOST, learning_curve
+from ml_backend.report.curve import EARLY, MOST, learning_curve
 from ml_backend.report.facts import Facts, gather
 from ml_backend.report.page import report_page
 from ml_backend.report.standing import standing
@@ -290,14 +290,15 @@ def test_the_curve_has_a_point_for_every_number_of_labels(services: Services) ->
 
 
 def test_a_long_history_is_read_in_part(services: Services) -> None:
-    """As many points as a screen can tell apart, the newest among them."""
+    """As many points as a screen can tell apart, the first ones and the newest among them."""
     add_connected(services.db, KEY)
     last = 2 * MOST + 7
     for number in range(1, last + 1):
         add_version(services.db, KEY, number, metrics={"n_labels": float(number), "oof_accuracy": 0.5})
     with services.db.session() as session:
         found = learning_curve(session, KEY)
-    assert MOST / 2 < len(found) <= MOST + 1
+    assert MOST / 2 < len(found) <= MOST + EARLY + 1
+    assert [one.labels for one in found[:EARLY]] == list(range(1, EARLY + 1))
     assert found[-1].labels == last
 
 
