@@ -36,6 +36,10 @@ class Rate:
         return max(0.0, middle - half), min(1.0, middle + half)
 
 
+NOBODY = Rate(0, 0)
+"""Nobody was asked."""
+
+
 def one_sided(wins: int, losses: int) -> float:
     """The chance of at least `wins` if each of the differing examples were a fair coin; low = better indeed.
 

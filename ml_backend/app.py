@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from redis import RedisError
 from sqlalchemy import select
-from werkzeug.exceptions import BadRequest, Unauthorized
+from werkzeug.exceptions import BadRequest, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from ml_backend import metrics, web_log
@@ -22,6 +23,7 @@ from ml_backend.auth import WEBHOOK_HEADER, basic_ok, is_loopback
 from ml_backend.controls import UnsupportedConfig, find_control
 from ml_backend.identity import ProjectKey
 from ml_backend.predict import FIRST_VERSION, predict
+from ml_backend.report.web import report_answer
 from ml_backend.settings import Settings
 from ml_backend.status import overview
 from ml_backend.store import projects
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY = 64 * 1024 * 1024
 MAX_UNTRUSTED_BODY = 1024 * 1024
+LARGEST_ID = 2**31 - 1
+"""Of what a column of ids holds."""
 REDIS_TIMEOUT_S = 0.3
 """Label Studio waits one second for a webhook's answer, inside an annotator's Submit."""
 
@@ -57,6 +61,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
         ("/metrics", _metrics, ["GET"]),
     ):
         app.add_url_rule(rule, f"{view.__name__}{rule}", _with(services, view), methods=methods)
+    app.add_url_rule("/projects/<number>/report", "_report", partial(_report, services), methods=["GET"])
     register_errors(app)
     web_log.register(app)
     return app
@@ -167,6 +172,15 @@ def _status(services: Services) -> Response:
     return jsonify(overview(services))
 
 
+def _report(services: Services, number: str) -> Response:
+    """One project's page, for people."""
+    _ask_password(services)
+    known = number.isascii() and number.isdigit() and len(number) <= len(str(LARGEST_ID))
+    if not known or int(number) > LARGEST_ID:
+        raise NotFound("a project has a number: /projects/NUMBER/report")
+    return report_answer(services, int(number))
+
+
 def _metrics(services: Services) -> Response:
     """Prometheus' page."""
     return Response(metrics.render(services), content_type=metrics.CONTENT_TYPE)
@@ -179,7 +193,7 @@ def _ask_password(services: Services) -> None:
 
 def _project_key(services: Services, uid: object) -> ProjectKey:
     key = ProjectKey.from_uid(services.settings.label_studio_url, str(uid))
-    if key is None or not (0 < key.project_id < 2**31 and key.created_at < 2**31):
+    if key is None or not (0 < key.project_id <= LARGEST_ID and key.created_at <= LARGEST_ID):
         raise BadRequest("project must be <id>.<created_at>")
     return key
 

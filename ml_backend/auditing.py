@@ -7,6 +7,7 @@ from typing import Any
 from ale.audit.intervals import Accuracy
 from ale.audit.measured import Audit
 from ale.chance import Rate
+from ale.reliability import Reliability
 from ale.trust import words
 from ml_backend.dataset import Dataset
 from ml_backend.opinions import Opinion, Voice
@@ -20,7 +21,8 @@ def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
 
     `waiting` labels wait until the tasks before them have been shown. Who was asked nothing is left out. A rate's
     interval leaves skipped tasks out, of which nobody knows the truth; `at_least` is the student's lower bound
-    with them as errors. All of it speaks of the first `texts`; of the `newer` ones, too, after some `to_come` more audits.
+    with them as errors. `reliability` has the student's confidences in bins of equal size, each with the share that was
+    right. All of it speaks of the first `texts`; of the `newer` ones, too, after some `to_come` more audits.
     """
     teachers = {voice.teacher.name: _right(voice, dataset) for voice in found.voices}
     return {
@@ -34,8 +36,17 @@ def audit_counts(audit: Audit, found: Opinion, dataset: Dataset) -> Json:
         "student": rate_row(audit.student) if audit.student.of else None,
         "at_least": number(Accuracy(audit.student, audit.skipped).at_least()) if audit.student.of else None,
         "ece": number(audit.ece),
+        "reliability": None if audit.bins is None else _bins(audit.bins),
         "teachers": {name: rate_row(rate) for name, rate in teachers.items() if rate.of},
     }
+
+
+def _bins(found: Reliability) -> list[Json]:
+    """The least confident first."""
+    return [
+        {"confidence": number(confidence), **rate_row(Rate(round(share * rows), rows))}
+        for confidence, share, rows in zip(found.confidence, found.accuracy, found.rows, strict=True)
+    ]
 
 
 def _right(voice: Voice, dataset: Dataset) -> Rate:

@@ -16,6 +16,7 @@ from ml_backend.export_cli import app as export
 from ml_backend.finish_cli import app as finish
 from ml_backend.import_cli import app as import_tasks
 from ml_backend.patch_cli import patch
+from ml_backend.report_cli import app as report
 from ml_backend.review_cli import app as review
 from ml_backend.serve_cli import app as serve_one
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(engine)  # the commands that need no Label Studio
 app.add_typer(export)
 app.add_typer(finish)
+app.add_typer(report)
 app.add_typer(import_tasks)
 app.add_typer(serve_one)
 app.add_typer(capture)

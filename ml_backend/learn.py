@@ -57,7 +57,7 @@ from ml_backend.store import decisions, mirror, projects, versions
 from ml_backend.store.database import Database
 from ml_backend.store.schema import Project, Task, Version
 from ml_backend.sync import sync
-from ml_backend.trusting import trust_in
+from ml_backend.trusting import student_by_label, trust_in
 from ml_backend.tuning.counted import student_counts
 from ml_backend.tuning.due import Need, need
 from ml_backend.tuning.kept import Kept, newest
@@ -282,6 +282,7 @@ class LearnRun:
         probs = None if learned.student is None else learned.probs
         found: Json = {"metrics": learned.metrics, "reasons": learned.reasons}
         found["trust"] = trust_in(self._opinion, learned.held_out, self.space, dataset, probs)
+        found["by_label"] = student_by_label(learned.held_out, self.space, dataset, probs)
         if self._reserve is not None:
             found["audit"] = audit_counts(learned.audit, self._opinion, dataset)
         if learned.student is not None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ml_backend.doctor.findings import Finding
 from ml_backend.store.schema import Version
 from ml_backend.teacher_screens import CALIBRATION_FROM, share_of, teaching_panel
 from ml_backend.tuning.seen import student_line
+
+if TYPE_CHECKING:  # the doctor knows the whole house; the web process needs some of these lines
+    from ml_backend.doctor.findings import Finding
 
 Json = dict[str, Any]
 
@@ -93,6 +95,7 @@ def _project_table(entry: Json) -> Table:
             _pairs({k.removeprefix("teacher_"): v for k, v in counts.items() if k.startswith("teacher_")}),
         ),
         ("next run", _due(entry["due_in_s"])),
+        ("report", entry["report"]),
     ):
         if value:
             table.add_row(name, escape(value))

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         "", alias="ALE_STORE_URL", description="fsspec URL for checkpoints instead of `MODEL_DIR` (`s3://…`)."
     )
     basic_auth_user: str = Field(
-        "", alias="BASIC_AUTH_USER", description="User for `/setup`, `/predict`, `/status`."
+        "", alias="BASIC_AUTH_USER", description="User for `/setup`, `/predict`, `/status` and reports."
     )
     basic_auth_pass: SecretStr = Field(SecretStr(""), alias="BASIC_AUTH_PASS", description="Its password.")
     webhook_secret_given: SecretStr = Field(
@@ -306,6 +306,13 @@ class Settings(BaseSettings):
     def browser_url(self) -> str:
         """Label Studio's address for people."""
         return self.label_studio_host or self.label_studio_url
+
+    def report_address(self, project: int) -> str:
+        """A project's report, as a browser on this machine reaches it; without user and password."""
+        # In compose ALE_URL is a name that only the containers know; the port is published under the same number.
+        inside = self.deployment == "compose"
+        base = f"http://localhost:{self.port}" if inside else _USERINFO.sub(r"\1", self.url)
+        return f"{base}/projects/{project}/report"
 
     @property
     def database(self) -> str:

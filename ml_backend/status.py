@@ -47,11 +47,7 @@ def overview(services: Services) -> Json:
         rows = session.scalars(select(Project).order_by(Project.project_id, Project.created_at)).all()
         entries = [_entry(session, row, pending.get(row.key)) for row in rows]
     for row, entry in zip(rows, entries, strict=True):
-        if row.status == "connected":
-            connection = services.marks.connection if reachable else None
-            entry["teaching"] = teachers_seen(services.settings, services.db, connection, row)
-            if tunes(services.settings):
-                entry["tuning"] = tuning_seen(connection, row.key)
+        _add_connected(services, row, entry, reachable=reachable)
     return {
         "redis": "ok" if reachable else "unreachable",
         "problem": problem_of(services.settings),
@@ -61,6 +57,31 @@ def overview(services: Services) -> Json:
         "projects": entries,
         "events": dict(sorted(events.items())),
     }
+
+
+def entry_of(services: Services, row: Project) -> Json:
+    """The entry of one project alone, and under `redis` whether Redis answers."""
+    pending: dict[str, float] = {}
+    reachable = True
+    try:
+        pending = services.marks.pending()
+    except RedisError:
+        reachable = False
+    with services.db.session() as session:
+        entry = _entry(session, row, pending.get(row.key))
+    _add_connected(services, row, entry, reachable=reachable)
+    return entry | {"redis": "ok" if reachable else "unreachable"}
+
+
+def _add_connected(services: Services, row: Project, entry: Json, *, reachable: bool) -> None:
+    """What is known of a project only while it is connected."""
+    if row.status != "connected":
+        return
+    connection = services.marks.connection if reachable else None
+    entry["report"] = services.settings.report_address(row.project_id)
+    entry["teaching"] = teachers_seen(services.settings, services.db, connection, row)
+    if tunes(services.settings):
+        entry["tuning"] = tuning_seen(connection, row.key)
 
 
 def problem_of(settings: Settings) -> str:
@@ -107,8 +128,10 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
         "last_run": _run(run),
         "due_in_s": None if due_in is None else round(due_in, 1),
         "student": _found(session, row, "student"),
+        "by_label": _found(session, row, "by_label"),
         "tuning": None,
         "teaching": None,
+        "report": "",
     }
 
 

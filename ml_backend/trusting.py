@@ -24,6 +24,8 @@ AUDIT_FROM = 50
 """Audit labels that a teacher was asked about; fewer say less than all labels together."""
 CONFUSIONS = 20
 """The most frequent ones are kept: a run's row must stay small with 500 labels too."""
+LABELS = 50
+"""Likewise, of those by which the student is judged."""
 
 
 def trust_in(
@@ -54,6 +56,26 @@ def trust_in(
             seen["against_student"] = _comparison(compare(beside, said, human))
         trust[voice.teacher.name] = seen
     return trust
+
+
+def student_by_label(student: Probs | None, space: LabelSpace, dataset: Dataset, pool: Probs | None) -> Json:
+    """The student against people, label by label: as for a teacher, over the audit once that has enough.
+
+    `student` are out-of-fold beliefs, `pool` those of the whole pool. Empty without a student.
+    """
+    rows, human, beside, learnt = _every(dataset, student, pool)
+    audit = dataset.audit
+    if pool is not None and len(audit.measured) >= AUDIT_FROM:
+        rows, human, beside, learnt = audit.measured, audit.measured_targets, pool[audit.measured], 0
+    if beside is None:
+        return {}
+    seen = _trust(measure_trust(beside, human), space)
+    per_label = sorted(seen["per_label"], key=lambda row: (-row["n"], row["label"]))
+    return {
+        "on": {"labels": learnt, "audit": len(rows) - learnt},
+        "agreed": seen["agreed"],
+        "per_label": per_label[:LABELS],
+    }
 
 
 def _every(

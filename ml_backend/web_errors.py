@@ -10,7 +10,7 @@ import traceback
 from flask import Flask, Response, jsonify
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, RequestEntityTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ def _http(error: HTTPException) -> tuple[Response, int]:
     code = error.code or 500
     response = jsonify(error=error.name.lower().replace(" ", "_"))
     # Only words of our own: Flask's might quote the request.
-    if isinstance(error, BadRequest | RequestEntityTooLarge) and error.description != type(error).description:
+    ours = isinstance(error, BadRequest | NotFound | RequestEntityTooLarge)
+    if ours and error.description != type(error).description:
         response = jsonify(error=error.name.lower().replace(" ", "_"), detail=error.description)
     if code == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="ALE"'

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.audit.temperature import held_out_probs
-from ale.chance import Rate
+from ale.chance import NOBODY, Rate
 from ale.metrics import ece
+from ale.reliability import Reliability, reliability
 from ale.trust import words
 from ale.types import Probs
 
-NOBODY = Rate(0, 0)
+_IN_A_BIN = 20
+"""Audit labels: a share of fewer could be anything."""
+_MOST_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Audit:
     """`n` tasks were labelled blind, `skipped` more were shown and got no label.
 
     `student` and `teacher` count right answers of those that were given: a teacher may abstain. `ece` is the
-    student's calibration error, NaN without a student; lower is better.
+    student's calibration error, NaN without a student; lower is better. `bins` show what it is the mean of; None
+    while there are too few labels for two of them.
     """
 
     n: int
@@ -32,6 +36,7 @@ class Audit:
     student: Rate
     teacher: Rate
     ece: float
+    bins: Reliability | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -64,7 +69,9 @@ def measure_audit(
     if student is None or not n:
         return Audit(n, skipped, NOBODY, _right(teacher, targets), float("nan"))
     probs = held_out_probs(student, targets, out_of_fold)
-    return Audit(n, skipped, _right(probs, targets), _right(teacher, targets), ece(probs, targets))
+    count = min(_MOST_BINS, n // _IN_A_BIN)
+    bins = reliability(probs, targets, count) if count > 1 else None
+    return Audit(n, skipped, _right(probs, targets), _right(teacher, targets), ece(probs, targets), bins)
 
 
 def _right(probs: Probs | None, targets: NDArray[np.int64]) -> Rate:

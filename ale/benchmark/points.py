@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.audit.temperature import audit_temperature
-from ale.benchmark.reliability import Reliability, ece_by_luck, reliability
 from ale.calibration import softmax
 from ale.chance import Rate
 from ale.metrics import accuracy, ece, macro_f1
+from ale.reliability import Reliability, ece_by_luck, reliability
 from ale.types import Indices, Probs
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from ale.benchmark.curves import DEFAULT
 from ale.benchmark.notes import untuned_notes
 from ale.benchmark.points import Point
-from ale.benchmark.reliability import Reliability
 from ale.benchmark.summary import MeanCurve, finite, mean_curve, summarise, times_as_many
+from ale.reliability import Reliability
 from ale.students import DEFAULT_STUDENT
 
 JUDGED = (200, 500)

@@ -28,7 +28,7 @@ from ml_backend.settings import Settings
 from ml_backend.store import projects, replies, versions
 from ml_backend.store.schema import ReviewDecision, Run, Version
 from tests.conftest import make_settings
-from tests.integration.web import CONFIG, UID, Web, running
+from tests.integration.web import CONFIG, CREATED, UID, Web, running
 
 SECRET_TEXT = "my secret text 4711"
 
@@ -441,6 +441,51 @@ def test_the_audit_is_told(web: Web) -> None:
     assert samples["ale_audit_accuracy", key, "gpt", "share"] == 31 / 33
 
 
+# -- the report -------------------------------------------------------------------------------------------
+
+
+def test_report(web: Web) -> None:
+    """A page of the project, under headers that allow our style and nothing else."""
+    web.setup()
+    publish(web, "ale-3", {})
+    projects.change(web.services.db, key_of(web), title="Letters & <b>")
+    answer = web.get("/projects/1/report")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "<h1>Letters &amp; &lt;b&gt;</h1>" in answer.text
+    assert "version ale-3" in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+    [entry] = web.get("/status").json()["projects"]
+    assert entry["report"] == f"{web.services.settings.url}/projects/1/report"
+
+
+def test_the_report_is_that_of_the_connected_project(web: Web) -> None:
+    """Several projects had the number over time: the connected one counts, though a newer one was wished for."""
+    for uid, title in ((UID, "connected"), (f"1.{CREATED + 9}", "newer")):
+        web.setup(uid=uid)
+        projects.change(web.services.db, key_of(web, uid), title=title)
+    publish(web, "ale-3", {})
+    assert "<h1>connected</h1>" in web.get("/projects/1/report").text
+    projects.change(web.services.db, key_of(web), status="gone")
+    assert "<h1>newer</h1>" in web.get("/projects/1/report").text
+
+
+@pytest.mark.parametrize(
+    "number", ["2", "0", "2147483648", "9" * 5000, "-1", "1.5", "x", "%3Cb%3E", "٣", "1%0d%0a"]
+)
+def test_the_report_of_an_unknown_project(web: Web, number: str) -> None:
+    """404 in our own words, whatever stands in the place of the number."""
+    web.setup()
+    answer = web.get(f"/projects/{number}/report")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+    known = "is not known here: run `ale connect" if number in {"2", "0"} else "/projects/NUMBER/report"
+    assert known in answer.json()["detail"]
+
+
 # -- passwords ---------------------------------------------------------------------------------------------
 
 
@@ -454,6 +499,7 @@ def test_password(tmp_path: Path, clean_redis: str) -> None:
             ("GET", "/versions"),
             ("POST", "/versions"),
             ("GET", "/status"),
+            ("GET", "/projects/1/report"),
         ]
         for auth in (None, ("ls", "wrong"), ("", ""), ("ls", "")):
             for method, path in calls:
@@ -464,6 +510,7 @@ def test_password(tmp_path: Path, clean_redis: str) -> None:
         good = "Basic bHM6cMOkJCQ="
         assert web.setup(headers={"Authorization": good}).status_code == 200
         assert web.get("/status", headers={"Authorization": good}).status_code == 200
+        assert web.get("/projects/1/report", headers={"Authorization": good}).status_code == 200
         assert web.get("/health").status_code == 200
         assert web.get("/metrics").status_code == 200
 
@@ -585,6 +632,7 @@ def test_importing_the_application_is_light() -> None:
         "scipy",
         "pandas",
         "alembic",
+        "matplotlib",
     ]
     code = f"import sys, ml_backend.app; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

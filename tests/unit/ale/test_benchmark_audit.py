@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ale.benchmark.curves import curve, methods
 from ale.benchmark.points import Outcome, Point, draw_audit, measure
-from ale.benchmark.reliability import ece_by_luck, reliability
 from ale.calibration import softmax
 from ale.metrics import ece
+from ale.reliability import ece_by_luck, reliability
 from ale.simulate import rounds
 from ale.strategies import resolve_strategy
 from ale.students import LinearStudent

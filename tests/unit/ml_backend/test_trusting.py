@@ -12,7 +12,7 @@ from ml_backend.dataset import NO_AUDIT, AuditRows, Dataset, HumanLabel
 from ml_backend.opinions import Opinion, Voice
 from ml_backend.store.schema import Task
 from ml_backend.teachers import NamedTeacher
-from ml_backend.trusting import AUDIT_FROM, trust_in
+from ml_backend.trusting import AUDIT_FROM, LABELS, student_by_label, trust_in
 
 SPACE = LabelSpace(("good", "bad"))
 HUMAN = np.array([0, 0, 0, 1, 1, 0])
@@ -96,3 +96,44 @@ def test_audit_labels_are_preferred_once_there_are_enough(asked: int) -> None:
     assert found["on"] == {"labels": 0 if enough else 2, "audit": asked}
     assert found["agreed"]["of"] - found["agreed"]["hits"] == (10 if enough else 12)
     assert found["against_student"]["only_student"] == (10 if enough else 12)
+
+
+def test_the_student_is_told_label_by_label() -> None:
+    """Of five different texts it has two of three `good` ones right, and both `bad` ones; no teacher is needed."""
+    data = dataset(["a", "b", "c", "d", "e", "a"])
+    found = student_by_label(probs([0, 0, 1, 1, 1, 0], 0.9), SPACE, data, None)
+    assert found["on"] == {"labels": 5, "audit": 0}
+    good, bad = found["per_label"]
+    assert (good["label"], good["n"], good["agreed"]["hits"], good["agreed"]["of"]) == ("good", 3, 2, 3)
+    assert (bad["agreed"]["hits"], bad["when_said"]["hits"], bad["when_said"]["of"]) == (2, 2, 3)
+    assert student_by_label(None, SPACE, data, None) == {}
+
+
+@pytest.mark.parametrize("audited", [AUDIT_FROM - 1, AUDIT_FROM])
+def test_the_student_is_judged_by_the_audit_once_that_has_enough(audited: int) -> None:
+    """By what it believes of the pool; before, audits and held-out labels are counted together."""
+    enough = audited >= AUDIT_FROM
+    rows = np.arange(2, 2 + audited)
+    tasks = [Task(project="p", task_id=i, text_hash=str(i)) for i in range(2 + audited)]
+    audit = AuditRows(rows, np.zeros(audited, np.int64), [], np.ones(audited, bool), rows[:0], 0, 90, 0, 0)
+    humans = [HumanLabel(i, "good", i, None) for i in range(2)]
+    data = Dataset(tasks, np.arange(2), HUMAN[:2], humans, rows[:0], [], {}, audit)
+    pool = probs([0, 0, *([1] * 3), *([0] * (audited - 3))], 0.9)
+    found = student_by_label(probs([0, 1], 0.9), SPACE, data, pool)
+    assert found["on"] == {"labels": 0 if enough else 2, "audit": audited}
+    assert (found["agreed"]["of"], found["agreed"]["hits"]) == (
+        (audited, audited - 3) if enough else (audited + 2, audited - 2)
+    )
+
+
+def test_a_run_keeps_the_labels_that_people_give_most() -> None:
+    """Its row stays small, however many labels there are."""
+    n = LABELS + 10
+    space = LabelSpace(tuple(f"label {i:03}" for i in range(n)))
+    human = np.array([*range(n), n - 1])
+    tasks = [Task(project="p", task_id=i, text_hash=str(i)) for i in range(n + 1)]
+    humans = [HumanLabel(i, space.labels[label], i, None) for i, label in enumerate(human)]
+    data = Dataset(tasks, np.arange(n + 1), human, humans, np.zeros(0, np.int64), [], {}, NO_AUDIT)
+    found = student_by_label(np.eye(n, dtype=np.float32)[human], space, data, None)
+    assert [row["n"] for row in found["per_label"]] == [2] + [1] * (LABELS - 1)
+    assert found["agreed"]["of"] == n + 1

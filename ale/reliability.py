@@ -1,4 +1,4 @@
-"""How honest confidences are on a test split, and how much of their error is the luck of a finite test."""
+"""How honest confidences are on labels that they have not learnt from, and how much of their error is luck."""
 
 from __future__ import annotations
 
