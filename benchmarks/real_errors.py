@@ -25,7 +25,7 @@ from ale.review.labelled import Columns, Encode, Labelled, read_columns
 from ale.review.tuned import PLAN, with_tuned
 from ale.review.whole import review_whole
 from ale.students import HybridStudent
-from ale.tuning.belief import Tuner
+from ale.tuning.belief import CrossTuner
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _read(columns: Columns, *, encode: Encode, tuner: Tuner | None) -> Labelled:
+def _read(columns: Columns, *, encode: Encode, tuner: CrossTuner | None) -> Labelled:
     data = read_columns(columns, encode)
     return data if tuner is None else with_tuned(data, tuner)
 

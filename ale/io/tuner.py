@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,17 +67,10 @@ class MiniLMTuner:
         seed: int = 0,
     ) -> TunedMiniLM:
         """See `ale.tuning.belief.Tuner`. Raises MissingExtra without torch."""
-        torch, bert, cross = _torch()
         time = Countdown(self._plan.seconds)
-        tokenizer, weights_of = read_embedded(self._plan.tokens)
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            lower = bert.Lower(weights_of, FROZEN, HEADS).to(device)
-            upper = bert.Upper(weights_of, range(FROZEN, LAYERS), HEADS, labels).to(device)
+        with self._reader(labels) as (tokenizer, untuned, cross):
             reader, belief = cross.tune_on(
-                cross.Reader(lower, upper, batches),
+                untuned,
                 _tokens(tokenizer, texts),
                 labelled,
                 targets,
@@ -86,9 +80,38 @@ class MiniLMTuner:
                 seed=seed,
                 time=time,
             )
+        return TunedMiniLM(tokenizer, reader, belief)
+
+    def held_out(
+        self,
+        texts: Sequence[str],
+        targets: NDArray[np.int64],
+        *,
+        labels: int,
+        groups: NDArray[np.int64] | None = None,
+        seed: int = 0,
+    ) -> Logits:
+        """See `ale.tuning.belief.CrossTuner`. Raises MissingExtra without torch."""
+        with self._reader(labels) as (tokenizer, untuned, cross):
+            found: Logits = cross.held_out_on(
+                untuned, _tokens(tokenizer, texts), targets, plan=self._plan, groups=groups, seed=seed
+            )
+        return found
+
+    @contextmanager
+    def _reader(self, labels: int) -> Iterator[tuple[Any, Reader, Any]]:
+        """Tokenizer, encoder and the module that tunes it, while torch has as many threads as it may."""
+        torch, bert, cross = _torch()
+        tokenizer, weights_of = read_embedded(self._plan.tokens)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            lower = bert.Lower(weights_of, FROZEN, HEADS).to(device)
+            upper = bert.Upper(weights_of, range(FROZEN, LAYERS), HEADS, labels).to(device)
+            yield tokenizer, cross.Reader(lower, upper, batches), cross
         finally:
             torch.set_num_threads(before)
-        return TunedMiniLM(tokenizer, reader, belief)
 
     def restored(self, arrays: Mapping[str, NDArray[Any]]) -> MiniLMReading:
         """See `ale.tuning.belief.Tuner`. Raises MissingExtra without torch."""

@@ -78,3 +78,22 @@ class Tuner(Protocol):
     def restored(self, arrays: Arrays) -> Reading:
         """The tuned encoder of these weights; raises CheckpointError where they are not such a one's."""
         ...
+
+
+class CrossTuner(Protocol):
+    """Judges texts by tunings that have not seen them."""
+
+    def held_out(
+        self,
+        texts: Sequence[str],
+        targets: NDArray[np.int64],
+        *,
+        labels: int,
+        groups: NDArray[np.int64] | None = None,
+        seed: int = 0,
+    ) -> Logits:
+        """What tunings without it believe of each of these texts, all of which have a label; no more is tuned.
+
+        Raises NotEnoughLabels.
+        """
+        ...

@@ -81,6 +81,43 @@ def tune_on(
 ) -> tuple[Reader, TunedBelief]:
     """The tuned encoder and what it believes of the pool. See `ale.tuning.belief.Tuner`."""
     time = time or Countdown(plan.seconds)
+    began = time.left
+    mine = [tokens[row] for row in labelled]
+    lesson, folds = _lesson(reader, mine, targets, plan, groups, weights)
+    reserve = _reserve(began - time.left, mine, tokens, time)
+
+    held_out, kept = _cross(reader.upper, lesson, folds, plan, time, reserve, seed)
+    last = tune(reader.upper, lesson, plan, time.part(1.0, reserve), seed=seed, until=kept)
+    tuned = Reader(reader.lower, last.upper, reader.batches)
+    pool = tuned.logits(tokens)
+    cut = last.steps < math.ceil(plan.steps(len(targets)) * kept)
+    return tuned, TunedBelief(held_out, pool, last.steps, kept, time.used, cut)
+
+
+def held_out_on(
+    reader: Reader,
+    tokens: Tokens,
+    targets: NDArray[np.int64],
+    *,
+    plan: Plan,
+    groups: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> Logits:
+    """Logits of texts that all have a label, each from a tuning without its text; see `ale.tuning.belief.CrossTuner`."""
+    time = Countdown(plan.seconds)
+    lesson, folds = _lesson(reader, tokens, targets, plan, groups, None)
+    return _cross(reader.upper, lesson, folds, plan, time, 0.0, seed)[0]
+
+
+def _lesson(
+    reader: Reader,
+    mine: Tokens,
+    targets: NDArray[np.int64],
+    plan: Plan,
+    groups: NDArray[np.int64] | None,
+    weights: NDArray[np.float64] | None,
+) -> tuple[Lesson, NDArray[np.int64]]:
+    """What is learnt, and each text's fold. Raises NotEnoughLabels."""
     if len(np.unique(targets)) < 2:
         raise NotEnoughLabels("need_two_classes", "tuning needs labels of at least two classes")
     if len(targets) < LEAST_LABELS:
@@ -90,18 +127,8 @@ def tune_on(
     folds = assign_folds(targets, groups, plan.folds)
     if len(np.unique(folds)) < 2:
         raise NotEnoughLabels("one_text", "all labels belong to one text: nothing can be held out")
-    mine = [tokens[row] for row in labelled]
-    began = time.left
     counted = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64)
-    lesson = Lesson(reader.hidden(mine), targets, counted)
-    reserve = _reserve(began - time.left, mine, tokens, time)
-
-    held_out, kept = _cross(reader.upper, lesson, folds, plan, time, reserve, seed)
-    last = tune(reader.upper, lesson, plan, time.part(1.0, reserve), seed=seed, until=kept)
-    tuned = Reader(reader.lower, last.upper, reader.batches)
-    pool = tuned.logits(tokens)
-    cut = last.steps < math.ceil(plan.steps(len(targets)) * kept)
-    return tuned, TunedBelief(held_out, pool, last.steps, kept, time.used, cut)
+    return Lesson(reader.hidden(mine), targets, counted), folds
 
 
 def _cross(

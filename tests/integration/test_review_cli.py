@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from ml_backend.cli import app
 from ml_backend.demo import sample
+from tests.e2e.messages import LABELS as TOPICS
+from tests.e2e.messages import messages
 
 MESSAGES = sample.pool()[:120]
 LABELS = sorted({message.label for message in MESSAGES})
@@ -169,20 +171,34 @@ def test_a_label_with_markup_is_shown_as_it_is(folder: Path) -> None:
 
 
 def test_a_tuned_encoder_is_one_more_witness(folder: Path) -> None:
-    """The scores are others, the planted errors lead as before; too few labels are told, and judged without it."""
-    for name, tune in (("plain", ()), ("tuned", ("--tune",))):
-        done = run(folder, "--json", str(folder / f"{name}.json"), *tune)
-        assert done.exit_code == 0, done.output
-    plain, tuned = (
-        [one["score"] for one in json.loads((folder / f"{name}.json").read_text())]
-        for name in ("plain", "tuned")
-    )
-    assert plain != tuned
-    worst = sorted(range(len(tuned)), key=lambda row: -tuned[row])[: 2 * len(WRONG)]
-    assert set(worst) >= set(WRONG)
+    """The scores are others, the planted error leads as before; too few labels are told, and judged without it."""
+    plain_texts = messages(36)
+    rows = [(one.text, TOPICS[0] if place == 1 else one.label) for place, one in enumerate(plain_texts)]
+    assert plain_texts[1].label != TOPICS[0]
+    for name, count in (("some", 36), ("few", 20)):
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("text", "label"), *rows[:count]])
 
-    (folder / "few.csv").write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(20)))
-    given = ["review", "--data", folder / "few.csv", "--cache", folder / "cache", "--tune"]
-    done = CliRunner().invoke(app, list(map(str, given)))
-    assert done.exit_code == 0, done.output
-    assert "no encoder was tuned: tuning needs 24 labels, there are 20" in " ".join(done.output.split())
+    def scores(name: str, *more: str) -> tuple[list[float], str]:
+        out = folder / "scores.json"
+        given = [
+            "review",
+            "--data",
+            folder / f"{name}.csv",
+            "--cache",
+            folder / "cache",
+            "--json",
+            out,
+            *more,
+        ]
+        done = CliRunner().invoke(app, [str(arg) for arg in given])
+        assert done.exit_code == 0, done.output
+        return [one["score"] for one in json.loads(out.read_text())], " ".join(done.output.split())
+
+    tuned, said = scores("some", "--tune")
+    assert "no encoder was tuned" not in said
+    assert tuned != scores("some")[0]
+    assert max(range(36), key=tuned.__getitem__) == 1
+    few, said = scores("few", "--tune")
+    assert "no encoder was tuned: tuning needs 24 labels, there are 20" in said
+    assert few == scores("few")[0]

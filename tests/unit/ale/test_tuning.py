@@ -18,13 +18,14 @@ from ale.errors import NotEnoughLabels, OutOfTime
 from ale.students.linear import LinearStudent
 from ale.tuning.belief import TunedBelief
 from ale.tuning.bert import padded
-from ale.tuning.cross import Reader, tune_on
+from ale.tuning.cross import Reader, held_out_on, tune_on
 from ale.tuning.plan import Countdown, Plan
 from ale.tuning.tune import MARKS, Lesson, _Draws, tune
 from tests.unit.ale.tiny_bert import PLAN, reader
 from tests.unit.ale.tiny_texts import Texts, needles
 
 LABELLED = np.arange(240, dtype=np.int64)
+SHORT = Plan(seconds=1e6, folds=2, epochs=2, least_steps=10)
 
 
 def tune_first(
@@ -64,6 +65,16 @@ def test_it_learns_what_frozen_rows_do_not_show() -> None:
     assert right(belief.pool[240:], truth[240:]) > 0.9
     fresh, their_truth = needles(300, seed=1)
     assert right(tuned.logits(fresh), their_truth) > 0.9
+
+
+def test_held_out_alone_is_what_a_whole_tuning_says_of_them() -> None:
+    """Only that nothing is tuned on all labels, and no other text is read."""
+    texts, truth = needles(90)
+    _, belief = tune_on(reader(), texts, np.arange(60), truth[:60], plan=SHORT, time=Countdown(1e6))
+    alone = held_out_on(reader(), texts[:60], truth[:60], plan=SHORT)
+    assert np.array_equal(alone, belief.held_out)
+    with pytest.raises(NotEnoughLabels, match="24 labels, there are 20"):
+        held_out_on(reader(), texts[:20], truth[:20], plan=SHORT)
 
 
 def test_the_held_out_belief_is_honest() -> None:
