@@ -48,4 +48,4 @@ bench: setup ## Run the benchmarks (minutes; one of them: ARGS="web_latency --he
 	@"$(BIN)/python" -m benchmarks $(ARGS)
 
 clean: ## Remove what was installed, cached and kept for the demo
-	rm -rf "$(VENV)" .venv-mlflow .venv-label-studio .venv-label-studio.lock .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" .venv-mlflow .azurite .azurite.lock .venv-label-studio .venv-label-studio.lock .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

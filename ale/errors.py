@@ -13,6 +13,7 @@ AleError
 │       ├── TeacherRefused   asking again is useless until a person changes something: key, quota, model
 │       └── BudgetReached    the project's budget has no room for the next call
 ├── DatabaseUnreachable      the database server does not answer; trying again later may help
+├── StoreUnreachable         an object store does not answer, or lets us not in; an OSError, too
 ├── CheckpointError          a checkpoint is missing, damaged or of another format
 ├── LabelStudioError         Label Studio refused or could not be reached
 │   ├── LabelStudioUnreachable
@@ -101,6 +102,10 @@ class BudgetReached(TeacherUnavailable):
 
 class DatabaseUnreachable(AleError):
     """The database server does not answer (yet), or lets us not in; trying again later may help."""
+
+
+class StoreUnreachable(AleError, OSError):
+    """An object store does not answer, or lets us not in. An OSError, so that whoever can do without goes on."""
 
 
 class CheckpointError(AleError):

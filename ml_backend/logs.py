@@ -14,6 +14,9 @@ QUIET = (
     "rq.worker",
     "urllib3",
     "fsspec",
+    "azure",
+    "botocore",
+    "google",
     "filelock",
     "transformers",
 )

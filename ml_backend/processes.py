@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ale.io.places import check_place
 from ml_backend.learning import build_learning
 from ml_backend.redis_server import ensure_redis
 from ml_backend.settings import Settings, load_settings
@@ -37,6 +38,7 @@ def worker_command() -> list[str]:
 def serve() -> None:
     """Run the web process until it is told to stop."""
     settings = load_settings()
+    check_place(settings.checkpoints)
     build_learning(settings)  # a wrong name stops the start here, not in the first job
     if settings.redis_url:
         command = web_command(settings)
@@ -48,6 +50,7 @@ def work() -> None:
     """Run the worker until it is told to stop."""
     settings = load_settings()
     check_installed(settings)  # a mirror that silently never came would be missed too late
+    check_place(settings.checkpoints)
     check_student(settings)
     if settings.redis_url:
         from ml_backend.worker import run_worker

@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         "", alias="MODEL_DIR", description="Folder for checkpoints; empty: `ALE_HOME/models`."
     )
     store_url: str = Field(
-        "", alias="ALE_STORE_URL", description="fsspec URL for checkpoints instead of `MODEL_DIR` (`s3://…`)."
+        "",
+        alias="ALE_STORE_URL",
+        description="Object store for checkpoints instead of `MODEL_DIR` (`s3://…`, `abfs://…`, `gs://…`, with the extra `[cloud]`).",
     )
     basic_auth_user: str = Field(
         "", alias="BASIC_AUTH_USER", description="User for `/setup`, `/predict`, `/status` and reports."

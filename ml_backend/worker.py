@@ -14,6 +14,7 @@ from rq.serializers import JSONSerializer
 
 from ale.errors import ConfigurationError
 from ale.io.encoder import preloads
+from ale.io.places import check_place
 from ml_backend.learning import build_learning
 from ml_backend.logs import configure_logging
 from ml_backend.marks import connect_redis
@@ -121,6 +122,7 @@ def run_worker(settings: Settings) -> None:
             "LABEL_STUDIO_API_KEY is empty: copy an access token from Label Studio > Account & Settings"
         )
     check_installed(settings)
+    check_place(settings.checkpoints)
     check_student(settings)
     paid = any(teacher.paid for teacher in build_learning(settings).teachers)
     # Jobs open their own. One that is not there yet stops the start: a worker without it could only fail its jobs.

@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as dump_arrays
 
 from ale.errors import CheckpointError
+from ale.io.places import open_place, reaching
 
 FORMAT = 1
 _ARRAYS = "student.safetensors"
@@ -46,72 +48,77 @@ def save_checkpoint(
     missing = [key for key in _REQUIRED if key not in manifest]
     if missing:
         raise CheckpointError(f"the manifest lacks {', '.join(missing)}")
-    fs, root = _open(root_url)
-    folder = _folder(root, project_key, version)
-    if fs.exists(f"{folder}/{_MANIFEST}"):
-        raise CheckpointError(f"checkpoint {version} of {project_key} exists; versions are never overwritten")
-    payload = dump_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    full = {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **manifest,
-        "format": FORMAT,
-        "version": version,
-        "sha256": {_ARRAYS: hashlib.sha256(payload).hexdigest()},
-    }
-    text = json.dumps(full, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
-    if isinstance(fs, LocalFileSystem):
-        _place(Path(folder), {_ARRAYS: payload, _MANIFEST: text})
-    else:
-        fs.pipe_file(f"{folder}/{_ARRAYS}", payload)
-        fs.pipe_file(f"{folder}/{_MANIFEST}", text)
-        load_checkpoint(root_url, project_key, version)
-    return folder
+    with _opened(root_url) as (fs, root):
+        folder = _folder(root, project_key, version)
+        if fs.exists(f"{folder}/{_MANIFEST}"):
+            raise CheckpointError(
+                f"checkpoint {version} of {project_key} exists; versions are never overwritten"
+            )
+        payload = dump_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        full = {
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **manifest,
+            "format": FORMAT,
+            "version": version,
+            "sha256": {_ARRAYS: hashlib.sha256(payload).hexdigest()},
+        }
+        text = json.dumps(full, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
+        if isinstance(fs, LocalFileSystem):
+            _place(Path(folder), {_ARRAYS: payload, _MANIFEST: text})
+        else:
+            fs.pipe_file(f"{folder}/{_ARRAYS}", payload)
+            fs.pipe_file(f"{folder}/{_MANIFEST}", text)
+            load_checkpoint(root_url, project_key, version)
+        return folder
 
 
 def load_checkpoint(
     root_url: str, project_key: str, version: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Arrays and manifest of a version; CheckpointError when missing, damaged or of another format."""
-    fs, root = _open(root_url)
-    return _read(fs, _folder(root, project_key, version), version)
+    with _opened(root_url) as (fs, root):
+        return _read(fs, _folder(root, project_key, version), version)
 
 
 def read_manifest(root_url: str, project_key: str, version: str) -> dict[str, Any]:
     """The manifest of a version, without its arrays; CheckpointError when missing or damaged."""
-    fs, root = _open(root_url)
-    return _manifest(fs, _folder(root, project_key, version), version)
+    with _opened(root_url) as (fs, root):
+        return _manifest(fs, _folder(root, project_key, version), version)
 
 
 def list_versions(root_url: str, project_key: str) -> list[str]:
     """Complete versions, oldest first (by the manifest's created_at, then by name)."""
-    fs, root = _open(root_url)
-    found = []
-    for manifest in fs.glob(f"{_folder(root, project_key)}/*/{_MANIFEST}"):
-        version = str(manifest).rsplit("/", 2)[-2]
-        if not version.startswith("."):
-            try:
-                created = str(json.loads(fs.cat_file(manifest)).get("created_at", ""))
-            except (ValueError, AttributeError, OSError):
-                continue  # damaged or being removed: not a version one can use
-            found.append((created, version))
-    return [version for _, version in sorted(found)]
+    with _opened(root_url) as (fs, root):
+        found = []
+        for manifest in fs.glob(f"{_folder(root, project_key)}/*/{_MANIFEST}"):
+            version = str(manifest).rsplit("/", 2)[-2]
+            if not version.startswith("."):
+                try:
+                    created = str(json.loads(fs.cat_file(manifest)).get("created_at", ""))
+                except (ValueError, AttributeError, OSError):
+                    continue  # damaged or being removed: not a version one can use
+                found.append((created, version))
+        return [version for _, version in sorted(found)]
 
 
 def prune(root_url: str, project_key: str, keep: int, protect: frozenset[str] = frozenset()) -> list[str]:
     """Removes all but the newest `keep` versions and the protected ones; returns what was removed."""
-    fs, root = _open(root_url)
-    versions = list_versions(root_url, project_key)
-    old = [version for version in versions[: max(0, len(versions) - keep)] if version not in protect]
-    for version in old:
-        folder = _folder(root, project_key, version)
-        fs.rm_file(f"{folder}/{_MANIFEST}")  # first: from now on the version does not exist for a reader
-        fs.rm(folder, recursive=True)
-    return old
+    with _opened(root_url) as (fs, root):
+        versions = list_versions(root_url, project_key)
+        old = [version for version in versions[: max(0, len(versions) - keep)] if version not in protect]
+        for version in old:
+            folder = _folder(root, project_key, version)
+            fs.rm_file(f"{folder}/{_MANIFEST}")  # first: from now on the version does not exist for a reader
+            fs.rm(folder, recursive=True)
+        return old
 
 
-def _open(root_url: str) -> tuple[Any, str]:
-    fs, root = fsspec.core.url_to_fs(root_url)
-    return fs, str(root).rstrip("/")
+@contextmanager
+def _opened(root_url: str) -> Iterator[tuple[Any, str]]:
+    """The file system and the folder in it; what goes wrong at an object store in the block is StoreUnreachable."""
+    with reaching(root_url):
+        fs, root = open_place(root_url)
+        yield fs, root.rstrip("/")
 
 
 def _folder(root: str, *names: str) -> str:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -24,6 +23,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as dump_arrays
 
 from ale.errors import CheckpointError, ConfigurationError
+from ale.io.places import open_place, reaching
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -68,12 +68,18 @@ def check_free(folder: Path) -> None:
 
 def read_model(folder: str) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
     """Arrays and manifest; CheckpointError when the folder is damaged or of another format. May be a URL."""
-    fs, root = fsspec.core.url_to_fs(folder)
-    manifest = _manifest(fs, str(root).rstrip("/"), folder)
+    with reaching(folder):
+        return _read(folder)
+
+
+def _read(folder: str) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
+    fs, path = open_place(folder)
+    root = path.rstrip("/")
+    manifest = _manifest(fs, root, folder)
     arrays = {}
     for name, expected in manifest["sha256"].items():
         try:
-            payload = fs.cat_file(f"{str(root).rstrip('/')}/{name}")
+            payload = fs.cat_file(f"{root}/{name}")
         except FileNotFoundError as error:
             raise CheckpointError(f"the model {folder} is damaged: it has no {name}") from error
         if hashlib.sha256(payload).hexdigest() != expected:

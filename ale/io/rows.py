@@ -12,6 +12,7 @@ from typing import Any
 
 from ale.errors import ConfigurationError, MissingExtra
 from ale.io.index.inputs import InputFile, find_inputs
+from ale.io.places import store_errors
 from ale.scanner.texts import BadRow
 
 Cells = Mapping[str, Any]
@@ -34,7 +35,7 @@ def read_rows(
             for cells in _READERS[file.kind.format](file, needed, heard or (lambda _: None)):
                 number += 1
                 yield number, cells
-        except (OSError, EOFError) as error:
+        except store_errors(EOFError) as error:
             raise ConfigurationError(f"cannot read {file.path}: {error}") from error
 
 

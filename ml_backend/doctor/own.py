@@ -14,6 +14,7 @@ from sqlalchemy import text
 from ale.errors import AleError, ConfigurationError, DatabaseUnreachable, MissingExtra, UnknownName
 from ale.io.encoder import EMBEDDED
 from ale.io.minilm import check_embedded
+from ale.io.places import try_writing
 from ml_backend.doctor.findings import Finding, broken, works
 from ml_backend.learning import build_learning
 from ml_backend.marks import Marks, connect_redis
@@ -76,7 +77,7 @@ def checkpoints(settings: Settings) -> Iterator[Finding]:
     """Whether checkpoints can be written."""
     where = settings.checkpoints
     if "://" in where:
-        yield works("checkpoints", where)
+        yield _store(where)
         return
     folder = where
     while not os.path.exists(folder):  # noqa: PTH110 - walks up to the first folder that exists
@@ -87,6 +88,16 @@ def checkpoints(settings: Settings) -> Iterator[Finding]:
         yield works("checkpoints", where)
     else:
         yield broken("checkpoints", seen, "set MODEL_DIR to a folder that this user may write")
+
+
+def _store(where: str) -> Finding:
+    try:
+        try_writing(where)
+    except MissingExtra as error:
+        return broken("checkpoints", str(error), "run the command that it names, or unset ALE_STORE_URL")
+    except AleError as error:
+        return broken("checkpoints", str(error), "let this machine write there, or change ALE_STORE_URL")
+    return works("checkpoints", where)
 
 
 def redis_and_worker(settings: Settings) -> Iterator[Finding]:

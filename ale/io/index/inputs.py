@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
-
 from ale.errors import ConfigurationError, MissingExtra
+from ale.io.places import open_place, reaching
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -47,19 +46,13 @@ def kind_of(path: str) -> Kind | None:
     return Kind(FORMATS[suffix], COMPRESSIONS.get(packed), suffix + packed)
 
 
-def open_place(url: str) -> tuple[Any, str]:
-    """The file system and the path in it; says what to install for a store that fsspec does not know."""
-    try:
-        fs, path = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        raise ConfigurationError(f"cannot reach {url}: {error}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"cannot reach {url}: {error}") from error
-    return fs, str(path)
-
-
 def find_inputs(url: str) -> list[InputFile]:
     """The files in the order of their names, all of one format. Names that start with `_` or `.` are no data."""
+    with reaching(url):
+        return _find_inputs(url)
+
+
+def _find_inputs(url: str) -> list[InputFile]:
     fs, path = open_place(url)
     if any(sign in path for sign in "*?["):
         found = [name for name in fs.glob(path) if not fs.isdir(name)]

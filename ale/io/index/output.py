@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from fsspec.implementations.local import LocalFileSystem
 
 from ale.errors import ConfigurationError
+from ale.io.places import store_errors
 
 _BOOK = "_ale"
 _PLAN = "plan.json"
@@ -91,7 +92,7 @@ class Output:
                     file.flush()
                     os.fsync(file.fileno())
                 self._put(f"{self.folder}/{_BOOK}/{name}.json", json.dumps(counts, sort_keys=True).encode())
-        except OSError as error:
+        except store_errors() as error:
             raise ConfigurationError(
                 f"cannot write {self.part(name)}: {error}; what is done stays, the same command goes on"
             ) from error

@@ -18,11 +18,12 @@ from ale.io.index.answers import Answers, Classify, Counts
 from ale.io.index.columns import name_columns, wanted
 from ale.io.index.csv import CsvSource
 from ale.io.index.engines import Engine, dask, threads
-from ale.io.index.inputs import InputFile, Kind, find_inputs, kind_of, open_place
+from ale.io.index.inputs import InputFile, Kind, find_inputs, kind_of
 from ale.io.index.jsonl import JsonlSource
 from ale.io.index.output import Output
 from ale.io.index.parquet import ParquetSource
 from ale.io.index.source import Part, Source, Task
+from ale.io.places import open_place, reaching
 from ale.scanner.texts import Texts
 
 
@@ -113,17 +114,16 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     """
     started = time.perf_counter()
     files = find_inputs(wish.source)
-    target = _Target.of(wish.output, files[0].kind)
+    with reaching(wish.output):
+        target = _Target.of(wish.output, files[0].kind)
     target.keep_apart(files)
-    source = _source(files, wish.text_column, target)
-    added = name_columns(source.columns(), sets=wish.sets)
+    with reaching(wish.source):
+        source = _source(files, wish.text_column, target)
+        added = name_columns(source.columns(), sets=wish.sets)
     task = Task(wish.text_column, added, wish.labels, wish.model_version)
-    if wish.restart:
-        target.parts.forget()
-    elif target.taken():
-        raise ConfigurationError(f"{wish.output} exists; name another output, or replace it with --restart")
-    target.parts.begin(_plan(wish, files, source, task))
-    done = target.parts.done()
+    plan = _plan(wish, files, source, task)
+    with reaching(wish.output):
+        done = target.begin(wish, plan)
     progress.begin(source.weight, source.unit)
     run = _Run(target.parts, classify, progress, done, away=bool(wish.scheduler))
     with dask(wish.scheduler) if wish.scheduler else threads(wish.workers) as engine:
@@ -132,9 +132,10 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
         target.parts.sweep()  # what workers left that were lost
     if target.file is not None:
         paths = [target.parts.part(name) for name in sorted(run.seen)]
-        with target.parts.draft(target.file) as draft, draft.open("wb") as sink:
-            source.merge(paths, target.parts.fs, task, sink)
-        target.parts.fs.rm(target.parts.folder, recursive=True)
+        with reaching(wish.output):
+            with target.parts.draft(target.file) as draft, draft.open("wb") as sink:
+                source.merge(paths, target.parts.fs, task, sink)
+            target.parts.fs.rm(target.parts.folder, recursive=True)
     return Summary(
         output=wish.output,
         columns=dict(zip(wanted(sets=wish.sets), added.names, strict=True)),
@@ -175,7 +176,18 @@ class _Target:
             if file.path == self.file or file.path.startswith(f"{self.parts.folder}/"):
                 raise ConfigurationError(f"the output would lie over the input: {file.path}")
 
-    def taken(self) -> bool:
+    def begin(self, wish: Wish, plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The counts of the parts that are there already. ConfigurationError where something else lies there."""
+        if wish.restart:
+            self.parts.forget()
+        elif self._taken():
+            raise ConfigurationError(
+                f"{wish.output} exists; name another output, or replace it with --restart"
+            )
+        self.parts.begin(plan)
+        return self.parts.done()
+
+    def _taken(self) -> bool:
         """Whether the one file is there, and is not of a run that was stopped while it tidied up."""
         fs = self.parts.fs
         return self.file is not None and fs.exists(self.file) and not fs.exists(self.parts.folder)
