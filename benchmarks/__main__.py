@@ -16,6 +16,7 @@ from benchmarks import (
     publish_latency,
     real_errors,
     review_loop,
+    serve,
     stopping,
     teach_throughput,
     web_latency,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "consensus": consensus.main,
     "review_loop": review_loop.main,
     "stopping": stopping.main,
+    "serve": serve.main,
     "index": index.main,
     "index_throughput": index.main_throughput,
 }
