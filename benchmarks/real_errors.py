@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,10 @@ from ale.calibration import fit_temperature, softmax
 from ale.commands.cache import cache_folder, cached_encoder
 from ale.io.tables import read_table
 from ale.io.tuner import MiniLMTuner
-from ale.review.labelled import Columns, Encode, Labelled, read_columns
+from ale.review.labelled import Columns, Labelled, read_columns
 from ale.review.tuned import PLAN, with_tuned
 from ale.review.whole import review_whole
 from ale.students import HybridStudent
-from ale.tuning.belief import CrossTuner
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,8 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         table.column(asked.text_column), given, teachers={name: table.column(name) for name in names}
     )
     encoder = cached_encoder(asked.cache or cache_folder())
-    read = partial(_read, encode=encoder.encode, tuner=MiniLMTuner(PLAN) if asked.tune else None)
-    data = read(columns)
+    data = read_columns(columns, encoder.encode)
+    if asked.tune:
+        data = with_tuned(data, MiniLMTuner(PLAN))
     with threadpool_limits(1, user_api="blas"):
         error = np.array([given[row] != truth[row] for row in data.rows])
         print(f"{len(error)} labels, {error.sum()} wrong")
@@ -61,7 +61,11 @@ def main(arguments: Sequence[str]) -> int:
             verdicts = [""] * len(given)
             for row in data.rows[first]:
                 verdicts[row] = truth[row]
-            again = read(Columns(columns.texts, given, teachers=columns.teachers, verdicts=verdicts))
+            again = read_columns(
+                Columns(columns.texts, given, teachers=columns.teachers, verdicts=verdicts), encoder.encode
+            )
+            # No verdict is learnt: a second tuning would come to the same.
+            again = replace(again, evidence=replace(again.evidence, held_out=data.evidence.held_out))
             steered = review_whole(again, list(given))
             after = np.array([steered.rows[row].score for row in data.rows])
             rest = np.ones(len(error), bool)
@@ -76,11 +80,6 @@ def main(arguments: Sequence[str]) -> int:
                 )
                 print(f"ours, {name}: AP {whole:.3f}; rows without a verdict alone: AP {left:.3f}")
     return 0
-
-
-def _read(columns: Columns, *, encode: Encode, tuner: CrossTuner | None) -> Labelled:
-    data = read_columns(columns, encode)
-    return data if tuner is None else with_tuned(data, tuner)
 
 
 def _beside(data: Labelled, error: NDArray[np.bool_]) -> None:
@@ -115,9 +114,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--truth-column")
     parser.add_argument("--teacher-columns", default="")
     parser.add_argument("--verdicts", type=int, default=100)
-    parser.add_argument(
-        "--tune", action="store_true", help="with a tuned encoder as a witness: minutes, twice"
-    )
+    parser.add_argument("--tune", action="store_true", help="with a tuned encoder as a witness: minutes")
     parser.add_argument("--cache", type=Path)
     asked = parser.parse_args(arguments)
     if asked.data is not None and None in (asked.label_column, asked.truth_column):
