@@ -40,7 +40,7 @@ def learn_input(
         candidates=candidates,
         batch=settings.batch,
         seed=seed_of(project.key),
-        reviewed=reviewed.settled,
+        reviewed=reviewed.settled | reviewed.reported,
         past=reviewed.past,
         review_precision=settings.review_precision,
         audited=audit.measured,

@@ -25,13 +25,14 @@ _GROWN = 1.1  # of the labels, until the same fixes are measured once more
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reviewed:
-    """Decisions about texts that are as they were. `past` are all of them; `settled` marks labels that stand as they
-    were confirmed or fixed; `before` are the labels as they were before the first fix. The latter two are aligned
-    with the data set's labels.
+    """Decisions about texts that are as they were. `past` are those that nobody has taken back since; `settled` marks
+    labels that stand as they were confirmed or fixed, `reported` wrong ones whose fix was only reported; `before` are
+    the labels as they were before the first fix. The latter three are aligned with the data set's labels.
     """
 
     past: Past
     settled: NDArray[np.bool_]
+    reported: NDArray[np.bool_]
     before: NDArray[np.int64]
 
 
@@ -40,21 +41,26 @@ def reviewed_in(decisions: Sequence[ReviewDecision], dataset: Dataset, space: La
     rows = {task.task_id: row for row, task in enumerate(dataset.tasks)}
     labelled = {int(row): place for place, row in enumerate(dataset.labelled)}
     settled = np.zeros(len(dataset.labelled), bool)
+    reported = settled.copy()
     before = dataset.targets.copy()
+    seen: set[int] = set()
     past: list[tuple[int, int, float, bool]] = []
     for decision in reversed(decisions):
         row, given = rows.get(decision.task_id), space.index(decision.given)
         if row is None or given is None or dataset.tasks[row].text_hash != decision.text_hash:
             continue
+        place, last = labelled.get(row), row not in seen
+        seen.add(row)
+        if place is not None and last:
+            label = dataset.humans[place].label
+            settled[place] = decision.applied and decision.answer == label
+            reported[place] = not decision.applied and decision.given == label
+            if not settled[place] and not reported[place]:
+                continue  # somebody has thought better of it since
         past.append((row, given, decision.doubt, decision.answer != decision.given))
-        place = labelled.get(row)
-        if place is None:
-            continue
-        if decision.answer == dataset.humans[place].label:
-            settled[place] = True
-        if settled[place]:
+        if place is not None and settled[place]:
             before[place] = given  # of several decisions the first one's is left in the end
-    return Reviewed(_past(past[::-1]), settled, before)
+    return Reviewed(_past(past[::-1]), settled, reported, before)
 
 
 def _past(rows: Sequence[tuple[int, int, float, bool]]) -> Past:
@@ -68,38 +74,40 @@ def _past(rows: Sequence[tuple[int, int, float, bool]]) -> Past:
 
 def fingerprint_reviews(decisions: Sequence[ReviewDecision], precision: float) -> str:
     """Changes exactly when other labels could be flagged for the same labels."""
-    rows = [[one.task_id, one.text_hash, one.given, one.answer, one.doubt] for one in decisions]
+    rows = [[one.task_id, one.text_hash, one.given, one.answer, one.doubt, one.applied] for one in decisions]
     return hashlib.sha256(json.dumps([precision, rows]).encode()).hexdigest()
 
 
-def review_counts(given: LearnInput, learned: Learned, reviewed: Reviewed, last: Json | None) -> Json | None:
-    """How many wrong labels are left, and what the fixes are worth; None where nothing could be judged.
+def review_counts(given: LearnInput, learned: Learned, reviewed: Reviewed, last: Json | None) -> Json:
+    """How many wrong labels are left, and what the fixes are worth; None for what could not be judged.
 
-    `last` is what the last run found: what fixes are worth is measured again when there are others, or a tenth more
-    labels. That takes a second fit, by the labels as they were, on the audit's tasks: `before` and `now` are
+    `decisions` are those that the estimate has heard; reported errors are left for sure. `last` is what the last run
+    found: what fixes are worth is measured again when there are others, or a tenth more labels or audits. That takes a second fit, by the labels as they were, on the audit's tasks: `before` and `now` are
     how many of the `of` audits the student has right.
     """
-    if learned.remaining is None:
-        return None
-    left = learned.remaining
-    fixed = int((reviewed.before != given.targets).sum())
+    left, known = learned.remaining, int(reviewed.reported.sum())
     return {
         "labels": len(given.targets),
-        "remaining": {
-            "expected": round(left.expected, 2),
-            "low": None if left.low is None else round(left.low, 2),
-            "high": None if left.high is None else round(left.high, 2),
+        "decisions": len(reviewed.past.rows),
+        "remaining": None
+        if left is None
+        else {
+            "expected": round(left.expected + known, 2),
+            "low": None if left.low is None else round(left.low + known, 2),
+            "high": None if left.high is None else round(left.high + known, 2),
         },
-        "accuracy": _accuracy(given, learned, reviewed, fixed, (last or {}).get("accuracy")),
+        "accuracy": _accuracy(given, learned, reviewed, (last or {}).get("accuracy")),
     }
 
 
-def _accuracy(
-    given: LearnInput, learned: Learned, reviewed: Reviewed, fixed: int, last: Json | None
-) -> Json | None:
-    if not fixed or not len(given.audited) or learned.student is None:
+def _accuracy(given: LearnInput, learned: Learned, reviewed: Reviewed, last: Json | None) -> Json | None:
+    changed = np.flatnonzero(reviewed.before != given.targets)
+    if not len(changed) or not len(given.audited) or learned.student is None:
         return None
-    if last is not None and last["fixed"] == fixed and len(given.targets) < _GROWN * last["labels"]:
+    sizes = {"labels": len(given.targets), "of": len(given.audited)}
+    which = np.stack([given.labelled[changed], reviewed.before[changed], given.targets[changed]])
+    key = hashlib.sha256(which.tobytes()).hexdigest()[:16]
+    if last is not None and last["key"] == key and all(sizes[n] < _GROWN * last[n] for n in sizes):
         return last
     nobody = np.zeros(len(given.raw), bool)
     without = learn(
@@ -110,11 +118,11 @@ def _accuracy(
     if without.student is None:
         return None
     return {
-        "fixed": fixed,
-        "labels": len(given.targets),
+        "fixed": len(changed),
+        "key": key,
         "before": _right(without, given),
         "now": _right(learned, given),
-        "of": len(given.audited),
+        **sizes,
     }
 
 

@@ -167,7 +167,7 @@ def review_line(payback: Json) -> str:
         )
     if left := payback["remaining"]:
         between = "" if left["low"] is None else f" ({left['low']:.0f}-{left['high']:.0f})"
-        guess = "" if between else ", a guess before 5 reviews"
+        guess = "" if between else ", a guess until 5 decisions are learnt from"
         said.append(
             f"About {left['expected']:.0f} of {payback['labels']} labels still wrong{between}{guess}."
         )

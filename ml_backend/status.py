@@ -137,16 +137,17 @@ def _entry(session: Session, row: Project, due_in: float | None) -> Json:
 
 def _payback(session: Session, row: Project) -> Json | None:
     """What people decided about suspected labels, and what the newest run that learnt says of the rest."""
-    decisions = session.scalars(select(ReviewDecision).where(ReviewDecision.project == row.key)).all()
+    mine = ReviewDecision.project == row.key
+    reviewed = _count(session, mine)
+    fixed = _count(session, mine, ReviewDecision.answer != ReviewDecision.given)
     found = _found(session, row, "payback")
-    if not decisions and found is None:
+    if not reviewed and found is None:
         return None
-    fixed = sum(one.answer != one.given for one in decisions)
     return {
-        "reviewed": len(decisions),
+        "reviewed": reviewed,
         "fixed": fixed,
-        "precision": rate_row(Rate(fixed, len(decisions))) if decisions else None,
-        **(found or {"labels": None, "remaining": None, "accuracy": None}),
+        "precision": rate_row(Rate(fixed, reviewed)) if reviewed else None,
+        **(found or {"labels": None, "decisions": 0, "remaining": None, "accuracy": None}),
     }
 
 

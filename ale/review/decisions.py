@@ -23,7 +23,9 @@ from ale.review.steering import (
 )
 from ale.types import Embeddings
 
-_SHIFT_L2 = 0.4  # from one project to the next, the usual worth is off by 1.6 log odds
+# Looser and tighter than what projects differ by: only the worst labels are decided on, and of the others nobody
+# shall believe too much by those.
+_SLOPE_L2, _SHIFT_L2 = 2.0, 2.0
 _DRAWS, _TAIL = 400, 0.025
 
 
@@ -54,9 +56,10 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """How many of the labels that nobody has reviewed are wrong; `low` and `high` hold it with 95 %.
+    """How many of the labels that nobody has reviewed are wrong, and between which numbers that may lie.
 
-    Both are None before there are decisions to say how far the estimate is off.
+    The range is one of 95 % if doubts of this project differ from the usual ones as those of others did: nobody has
+    looked at what is not doubted. `low` and `high` are None before there are decisions.
     """
 
     expected: float
@@ -87,8 +90,8 @@ class Corrected:
         for i, draw in enumerate(self.draws):
             each = chances(odds + columns @ draw)
             many[i] = each.sum() + luck[i] * np.sqrt((each * (1.0 - each)).sum())
-        low, high = np.quantile(many, [_TAIL, 1.0 - _TAIL])
-        return Remaining(expected, max(0.0, float(low)), min(float(high), float(rest.sum())))
+        low, middle, high = np.clip(np.quantile(many, [_TAIL, 0.5, 1.0 - _TAIL]), 0.0, rest.sum())
+        return Remaining(float(middle), float(low), float(high))
 
 
 def correct(
@@ -109,8 +112,10 @@ def correct(
         np.concatenate([given, decisions.given]),
         np.concatenate([features, decisions.features]),
         np.zeros((len(every), 0)),
+        _SLOPE_L2,
         _SHIFT_L2,
     )
+    columns[:, 0] -= columns[n:, 0].mean()  # a shift is one of the doubts that were decided on
     verdicts = Verdicts(np.arange(n, len(every)), decisions.wrong)
     found = fit_correction(every, columns, strengths, verdicts)
     said = chances(every[n:] + columns[n:] @ found)

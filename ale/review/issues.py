@@ -74,6 +74,13 @@ def find_label_issues(
         cut = min(cut, *np.nextafter(np.sort(chances)[-MIN_VERDICTS:], 0.0))
     cut = max(cut, LEAST * precision)
     flagged = flags(evidence, replace(found, score=chances), suggested, cut)
+    if decisions is not None:
+        # A few decisions about the worst labels say little about all others: suspicions grow with the decisions.
+        usual = np.where(
+            settled, 0.0, correct(found.score, evidence.targets, evidence.features, None, worth).chances
+        )
+        many = int((usual > max(cut_for(usual, usual, precision), LEAST * precision)).sum())
+        flagged = flagged[: max(many, 2 * MIN_VERDICTS, len(decisions))]
     reasons = reasons_for(evidence, flagged, names)
     issues = [
         LabelIssue(

@@ -30,9 +30,10 @@ def page_of(name: str, found: WholeReview, texts: Sequence[str], numbering: Numb
     """The page; `texts` are those that were reviewed, row by row."""
     flagged = found.flagged
     shown = flagged[:MOST_ROWS]
+    counting = " Rows are counted from 0, without the header." if numbering.numbers is None else ""
     parts = [
         f"<h1>Labels to check in {escape(name)}</h1>",
-        '<p class="soft">Worst first. A flag is a doubt, not a verdict: nothing was changed. Rows are counted from 0, without the header.</p>',
+        f'<p class="soft">Worst first. A flag is a doubt, not a verdict: nothing was changed.{counting}</p>',
         _cards(found, len(flagged)),
         *_list("Notes", found.notes),
         *_list("About the whole data set", [tip.text for tip in found.tips]),

@@ -15,6 +15,7 @@ from ale.types import LabelSpace
 
 MAX_CHARS = 61  # a table cell shows about 120; the other half says how to answer
 _NEIGHBOURS = 5
+_SURE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +37,14 @@ class Reasons:
         most: int = MAX_CHARS,
     ) -> str:
         """At most `most` characters about the row at this place: the model, by its belief about the `truth`, then
-        whoever agrees. Where it finds the given label likelier than any other, it is only not sure of it.
+        whoever agrees. Where it finds the given label likelier than any other, it is only not sure of it; where it
+        is sure of it, reviewers' verdicts on others have put the row here.
         """
         given, chance = int(self.targets[self.rows[place]]), float(truth[suggested])
         text = f"Model says {short(labels.labels[suggested])} ({chance:.2f})"
-        if truth[given] >= chance:
+        if truth[given] >= _SURE:  # it is here for what reviewers said of others
+            text = "Reviews found labels like this wrong"
+        elif truth[given] >= chance:
             text = (
                 f"Not sure: {short(labels.labels[given], 18)} {truth[given]:.2f}, "
                 f"{short(labels.labels[suggested], 18)} {chance:.2f}"

@@ -20,6 +20,7 @@ MIN_VERDICTS = 5
 _SLOPE_L2, _SHIFT_L2, _LABEL_L2, _SAID_L2, _REGION_L2 = 20.0, 0.1, 0.5, 2.0, 4.0
 _DIRECTIONS = 30
 _EDGE = 1e-9
+_SUREST = 3.0
 LEAST_SLOPE = -0.9  # added to 1: a doubt never counts against itself
 
 
@@ -51,8 +52,10 @@ def steer(
     out = scores.copy()
     if len(verdicts) >= MIN_VERDICTS:
         odds = log_odds(scores)
-        columns, strengths = columns_of(odds, given, features, disagree)
-        found = fit_correction(odds, columns, strengths, verdicts)
+        # No score is surer than this for the fit: one right label among the surest would else clear all others.
+        bounded = np.clip(odds, -_SUREST, _SUREST)
+        columns, strengths = columns_of(bounded, given, features, disagree)
+        found = fit_correction(bounded, columns, strengths, verdicts)
         out = chances(odds + columns @ found)
     out[verdicts.rows] = verdicts.wrong.astype(np.float64)
     return out
@@ -78,6 +81,7 @@ def columns_of(
     given: NDArray[np.int64],
     features: Embeddings,
     disagree: NDArray[np.float64],
+    slope_l2: float = _SLOPE_L2,
     shift_l2: float = _SHIFT_L2,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What may correct the odds, a row each, and how strongly each column is held at no correction."""
@@ -90,7 +94,7 @@ def columns_of(
         disagree - disagree.mean(axis=0),
         region,
     ]
-    strengths = (_SLOPE_L2, shift_l2, _LABEL_L2, _SAID_L2, _REGION_L2)
+    strengths = (slope_l2, shift_l2, _LABEL_L2, _SAID_L2, _REGION_L2)
     return np.hstack(parts), np.concatenate(
         [np.full(part.shape[1], s) for part, s in zip(parts, strengths, strict=True)]
     )

@@ -103,7 +103,8 @@ def _rare(data: Labelled) -> Iterator[Tip]:
             f"labels given too rarely (fewer than {MIN_OF_CLASS} times) to be judged: {shown}{more}",
             tuple(data.rows[np.flatnonzero(np.isin(data.given, rare))[:_SHOWN]].tolist()),
         )
-    if counts.max() >= 20 * max(1, int(np.median(counts))):
+    others = counts[counts >= MIN_OF_CLASS]
+    if len(others) > 1 and counts.max() >= 20 * np.median(others):
         most = data.space.labels[int(counts.argmax())]
         yield Tip("imbalance", f"{most!r} has {counts.max() / counts.sum():.0%} of all labels", ())
 

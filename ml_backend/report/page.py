@@ -55,7 +55,7 @@ def _where(facts: Facts) -> str:
     ]
     address = facts.settings.browser_url
     link = f'<a href="{escape(f"{address}/projects/{facts.number}/data")}">Open in Label Studio</a>'
-    return " · ".join([*(escape(one) for one in said), *([] if urlsplit(address).username else [link])])
+    return " · ".join([*(escape(one) for one in said), *([] if "@" in urlsplit(address).netloc else [link])])
 
 
 def _figures(facts: Facts) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ def note(session: Session, flag: ReviewFlag, answer: str) -> None:
             given=flag.given,
             answer=answer,
             doubt=flag.doubt,
+            applied=flag.status != "reported",
             decided_at=flag.decided_at or datetime.now(UTC),
             decided_by=flag.decided_by,
         )

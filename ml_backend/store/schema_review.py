@@ -26,6 +26,8 @@ class ReviewDecision(Base):
     """The label that is right: the same one confirms it."""
     doubt: Mapped[float] = mapped_column(Float)
     """How surely it was wrong, before earlier decisions had a say in it."""
+    applied: Mapped[bool] = mapped_column(default=True)
+    """The task has this label now; False where a reviewer's answer is only reported."""
     decided_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     decided_by: Mapped[int | None]
 

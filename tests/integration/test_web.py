@@ -374,14 +374,22 @@ def test_status_tells_what_reviews_brought(web: Web) -> None:
     assert web.get("/status").json()["projects"][0]["payback"] is None
     with web.services.db.session() as session:
         for task_id, answer in ((1, "A"), (2, "B"), (3, "B")):
-            values = {"task_id": task_id, "text_hash": "h", "given": "A", "answer": answer, "doubt": 0.5}
+            values = {
+                "task_id": task_id,
+                "text_hash": "h",
+                "given": "A",
+                "answer": answer,
+                "doubt": 0.5,
+                "applied": True,
+            }
             session.add(ReviewDecision(project=key, **values))
     found = {
         "labels": 60,
+        "decisions": 3,
         "remaining": {"expected": 4.0, "low": None, "high": None},
         "accuracy": None,
     }
-    nothing = {"labels": None, "remaining": None, "accuracy": None}
+    nothing = {"labels": None, "decisions": 0, "remaining": None, "accuracy": None}
     for counts, says in (({}, nothing), ({"payback": found}, found)):
         run = Run(project=key, fence=1, started_at=datetime.now(UTC))
         run_id = versions.start_run(web.services.db, run)

@@ -9,10 +9,10 @@ revision = "0009"
 down_revision = "0008"
 
 _TAKEN_OVER = """
-INSERT INTO review_decisions (project, task_id, text_hash, given, answer, doubt, decided_at, decided_by)
+INSERT INTO review_decisions (project, task_id, text_hash, given, answer, doubt, applied, decided_at, decided_by)
 SELECT project, task_id, text_hash, given,
        CASE WHEN status = 'confirmed' THEN given WHEN status = 'reported' THEN suggested ELSE settled_label END,
-       score, decided_at, decided_by
+       score, status <> 'reported', decided_at, decided_by
 FROM review_flags
 WHERE status IN ('confirmed', 'fixed', 'reported') AND decided_at IS NOT NULL
 """
@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("given", sa.Text(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("doubt", sa.Float(), nullable=False),
+        sa.Column("applied", sa.Boolean(), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_by", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["project"], ["projects.key"], ondelete="CASCADE"),
