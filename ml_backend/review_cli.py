@@ -70,7 +70,8 @@ def review(
     labels_of: LabelsOf = None,
     **of_file: Any,
 ) -> None:
-    """Find labels that are probably wrong in a CSV file; or have a project's suspects reviewed in a second project.
+    """Find labels that are probably wrong: in a CSV file, or among a teacher's answers in a project; or have a
+    project's suspects reviewed in a second project.
 
     Nothing is changed in a file, and texts stay on this machine. No annotation in Label Studio is ever altered.
     """

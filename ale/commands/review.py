@@ -62,7 +62,7 @@ def review(
         typer.Option(
             "--tune",
             help="Also tune an encoder on the labels, as a witness that reads better: some minutes, and worth most "
-            "where the errors are a model's. Needs the extra [transformers].",
+            "where the errors are a model's. Needs the extra `transformers`.",
             rich_help_panel=_FLAGS,
         ),
     ] = False,
