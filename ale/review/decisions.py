@@ -23,9 +23,9 @@ from ale.review.steering import (
 )
 from ale.types import Embeddings
 
-# Looser and tighter than what projects differ by: only the worst labels are decided on, and of the others nobody
-# shall believe too much by those.
-_SLOPE_L2, _SHIFT_L2 = 2.0, 2.0
+# How strongly slope and shift are held at the usual worth. For the order and the flags: a loose slope lets labels and
+# regions decide, and finds fewer errors. For the range: projects differ in both, and only the worst are decided on.
+_CAREFUL, _OPEN = (20.0, 2.0), (4.0, 1.0)
 _DRAWS, _TAIL = 400, 0.025
 
 
@@ -112,17 +112,28 @@ def correct(
         np.concatenate([given, decisions.given]),
         np.concatenate([features, decisions.features]),
         np.zeros((len(every), 0)),
-        _SLOPE_L2,
-        _SHIFT_L2,
     )
     columns[:, 0] -= columns[n:, 0].mean()  # a shift is one of the doubts that were decided on
     verdicts = Verdicts(np.arange(n, len(every)), decisions.wrong)
+    strengths[:2] = _CAREFUL
     found = fit_correction(every, columns, strengths, verdicts)
-    said = chances(every[n:] + columns[n:] @ found)
-    curvature = (columns[n:].T * (said * (1.0 - said))) @ columns[n:] + np.diag(strengths)
-    # Laplace's approximation: around the best correction, as wide as the decisions leave it.
-    root = np.linalg.cholesky(curvature)
-    normal = np.random.default_rng(1).standard_normal((len(found), _DRAWS))
-    draws = found + np.linalg.solve(root.T, normal).T
-    draws[:, 0] = np.maximum(draws[:, 0], LEAST_SLOPE)
+    strengths[:2] = _OPEN
+    draws = _draws(every, columns, strengths, verdicts)
     return Corrected(chances(odds + columns[:n] @ found), odds, columns[:n], draws)
+
+
+def _draws(
+    odds: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    strengths: NDArray[np.float64],
+    verdicts: Verdicts,
+) -> NDArray[np.float64]:
+    """Laplace's approximation: corrections around the best one, as far from it as the decisions leave open."""
+    best = fit_correction(odds, columns, strengths, verdicts)
+    rows = verdicts.rows
+    said = chances(odds[rows] + columns[rows] @ best)
+    curvature = (columns[rows].T * (said * (1.0 - said))) @ columns[rows] + np.diag(strengths)
+    normal = np.random.default_rng(1).standard_normal((len(best), _DRAWS))
+    draws = best + np.linalg.solve(np.linalg.cholesky(curvature).T, normal).T
+    draws[:, 0] = np.maximum(draws[:, 0], LEAST_SLOPE)
+    return np.asarray(draws, np.float64)

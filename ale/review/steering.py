@@ -81,10 +81,10 @@ def columns_of(
     given: NDArray[np.int64],
     features: Embeddings,
     disagree: NDArray[np.float64],
-    slope_l2: float = _SLOPE_L2,
-    shift_l2: float = _SHIFT_L2,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What may correct the odds, a row each, and how strongly each column is held at no correction."""
+    """What may correct the odds, a row each (slope, shift, labels, witnesses, regions), and how strongly each column is
+    held at no correction.
+    """
     labels = np.eye(int(given.max(initial=0)) + 1)[given]
     region = _regions(features)
     parts = [
@@ -94,7 +94,7 @@ def columns_of(
         disagree - disagree.mean(axis=0),
         region,
     ]
-    strengths = (slope_l2, shift_l2, _LABEL_L2, _SAID_L2, _REGION_L2)
+    strengths = (_SLOPE_L2, _SHIFT_L2, _LABEL_L2, _SAID_L2, _REGION_L2)
     return np.hstack(parts), np.concatenate(
         [np.full(part.shape[1], s) for part, s in zip(parts, strengths, strict=True)]
     )
