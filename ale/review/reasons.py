@@ -20,10 +20,13 @@ _SURE = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reasons:
-    """What is known of some rows, to be told. `near` are the most similar other texts of each, -1 = none."""
+    """What is known of some rows, to be told. `near` are the most similar other texts of each, -1 = none;
+    `same[i, y]` is how many other rows of the very same text say y.
+    """
 
     rows: NDArray[np.int64]
     near: NDArray[np.int64]
+    same: NDArray[np.int64]
     targets: NDArray[np.int64]
     said: NDArray[np.int64]
     names: Sequence[str]
@@ -49,10 +52,21 @@ class Reasons:
                 f"Not sure: {short(labels.labels[given], 18)} {truth[given]:.2f}, "
                 f"{short(labels.labels[suggested], 18)} {chance:.2f}"
             )
-        for more in (self._teachers(place, suggested), self._neighbours(place, suggested)):
+        for more in (
+            self._others(place, suggested),
+            self._teachers(place, suggested),
+            self._neighbours(place, suggested),
+        ):
             if more and len(text) + 2 + len(more) <= most:
                 text += f"; {more}"
         return text[:most]
+
+    def _others(self, place: int, suggested: int) -> str:
+        """How many other labels of the same text are the suggested one."""
+        said = self.same[place]
+        if suggested >= len(said) or not said[suggested]:
+            return ""
+        return f"{said[suggested]} of {said.sum()} others of this text too"
 
     def _teachers(self, place: int, suggested: int) -> str:
         agree = [
@@ -81,10 +95,24 @@ def reasons_for(evidence: Evidence, rows: NDArray[np.int64], names: Sequence[str
     return Reasons(
         rows=rows,
         near=np.where(closeness >= NEAR, found, -1),
+        same=_same(evidence, rows),
         targets=evidence.targets,
         said=np.stack(said) if said else np.zeros((0, len(evidence.targets)), np.int64),
         names=tuple(names) or ("teacher",) * len(said),
     )
+
+
+def _same(evidence: Evidence, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shape (rows, labels): what the other rows of each row's text say."""
+    targets, groups = evidence.targets, evidence.groups
+    labels = max((teacher.shape[1] for teacher in evidence.teachers), default=0)
+    said = np.zeros((len(rows), max(labels, int(targets.max(initial=0)) + 1)), np.int64)
+    if groups is None:
+        return said
+    for place, row in enumerate(rows):
+        others = np.flatnonzero(groups == groups[row])
+        np.add.at(said[place], targets[others[others != row]], 1)
+    return said
 
 
 def short(label: str, most: int = 28) -> str:

@@ -314,6 +314,19 @@ def test_a_reason_does_not_call_the_less_likely_label_the_models_word() -> None:
     assert reasons.tell(0, other, truth, read.space).startswith(f"Model says {names[other]} (0.60)")
 
 
+def test_a_reason_tells_what_others_say_of_the_same_text() -> None:
+    """Before similar texts: it is nearer. Who says nothing of the suggested label is not counted as agreeing."""
+    texts = ["my parcel is late"] * 4 + [f"a lamp of model {n}" for n in range(8)]
+    labels = ["lamp", "parcel", "parcel", "other", *["lamp"] * 8]
+    read = read_columns(Columns(texts, labels), encode)
+    reasons = reasons_for(read.evidence, np.array([0, 3]))
+    parcel, other = read.space.labels.index("parcel"), read.space.labels.index("other")
+    truth = np.eye(3)[parcel]
+    told = reasons.tell(0, parcel, truth, read.space, 120)
+    assert told.startswith("Model says parcel (1.00); 2 of 3 others of this text too")
+    assert "others" not in reasons.tell(1, other, np.eye(3)[other], read.space, 120)
+
+
 def test_verdicts_steer_the_rest_by_label() -> None:
     """Where every doubt about label 0 was right and every one about label 1 was not, the rest follows."""
     scores = np.full(60, 0.5)
