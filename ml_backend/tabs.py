@@ -21,22 +21,45 @@ DEFAULT_TITLE = "Default"
 
 def ensure_tabs(db: Database, client: LabelStudioClient, project: Project, control: Control) -> None:
     """Create the tabs, or put them right again; a tab that the user deleted comes back."""
-    columns = set(client.columns(project.project_id)) | {f"tasks:data.{name}" for name in FIELDS}
-    theirs = {int(view["id"]): view for view in client.views(project.project_id)}
+    number = project.project_id
+    columns = set(client.columns(number)) | {f"tasks:data.{name}" for name in FIELDS}
+    theirs = {int(view["id"]): view for view in client.views(number)}
+    made: dict[str, int] = {}
     if not theirs:
         # Label Studio makes its own first tab only where there is none. Without it the review tab would be the
         # first page of the project, and "Label All Tasks" would serve only what that tab shows: nothing yet.
-        client.save_view(project.project_id, default_tab(control, columns))
+        made[DEFAULT_TITLE] = int(client.save_view(number, default_tab(control, columns))["id"])
     wanted = {
         "review_view_id": review_tab(control, columns),
         "unsure_view_id": unsure_tab(control, columns),
     }
+    kept: dict[str, int] = {}
     for column, data in wanted.items():
         known = getattr(project, column)
         if known not in theirs:
             known = next((i for i, v in theirs.items() if v["data"].get("title") == data["title"]), None)
-        saved = client.save_view(project.project_id, data, known)
-        projects.change(db, project.key, **{column: int(saved["id"])})
+        kept[column] = int(client.save_view(number, data, known)["id"])
+        if known is None:
+            made[data["title"]] = kept[column]
+    instead = _take_back_doubles(client, number, made)
+    projects.change(db, project.key, **{column: instead.get(view, view) for column, view in kept.items()})
+
+
+def _take_back_doubles(client: LabelStudioClient, project: int, made: dict[str, int]) -> dict[int, int]:
+    """Delete what was just made where another process has made it first; the older tab's id for each of those.
+
+    `ale connect` and the worker, which hears of the new backend, may connect a project at the same moment.
+    """
+    if not made:
+        return {}
+    older: dict[int, int] = {}
+    for view in client.views(project):
+        mine = made.get(view["data"].get("title"))
+        if mine is not None and int(view["id"]) < mine:
+            older[mine] = min(int(view["id"]), older.get(mine, mine))
+    for mine in older:
+        client.delete_view(mine)
+    return older
 
 
 def review_tab(control: Control, columns: set[str]) -> Json:

@@ -7,8 +7,9 @@ import pytest
 from ml_backend.auth import WEBHOOK_HEADER
 from ml_backend.connect import BACKEND_TITLE, EVENTS
 from ml_backend.identity import ProjectKey
+from ml_backend.label_studio import Json, LabelStudioClient
 from ml_backend.store import projects
-from ml_backend.tabs import REVIEW_TITLE, UNSURE_TITLE
+from ml_backend.tabs import DEFAULT_TITLE, REVIEW_TITLE, UNSURE_TITLE, ensure_tabs
 from tests.e2e.loop import PATIENCE_S, Loop, NewLoop, wait_until
 from tests.e2e.messages import messages
 
@@ -57,6 +58,33 @@ def test_connecting_twice_leaves_one_of_each(new_loop: NewLoop) -> None:
     assert_one_of_each(loop)
     assert loop.ale.client.webhooks(loop.project_id)[0]["is_active"]
     assert loop.theirs["model_version"] == version
+
+
+class LateReader(LabelStudioClient):
+    """Read the tabs just before another process made them."""
+
+    late = True
+
+    def views(self, project_id: int) -> list[Json]:
+        """None at first."""
+        found = [] if self.late else super().views(project_id)
+        self.late = False
+        return found
+
+
+def test_two_that_connect_at_the_same_moment_leave_one_of_each(new_loop: NewLoop) -> None:
+    """As when the worker hears of the backend while `ale connect` is still at it: the later tabs are taken back."""
+    loop = new_loop(messages(12))
+    loop.start()
+    before = loop.row
+    projects.change(loop.ale.services.db, loop.key, review_view_id=None, unsure_view_id=None)
+    ensure_tabs(loop.ale.services.db, LateReader(loop.ale.settings), loop.row, loop.control)
+    titles = [view["data"]["title"] for view in loop.ale.client.views(loop.project_id)]
+    assert sorted(titles) == sorted({DEFAULT_TITLE, REVIEW_TITLE, UNSURE_TITLE})
+    assert (loop.row.review_view_id, loop.row.unsure_view_id) == (
+        before.review_view_id,
+        before.unsure_view_id,
+    )
 
 
 def test_disconnecting_undoes_all_of_it(new_loop: NewLoop) -> None:
