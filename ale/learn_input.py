@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,16 @@ class Past:
     targets: NDArray[np.int64]
     doubts: NDArray[np.float64]
     wrong: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, decisions: Sequence[tuple[int, int, float, bool]]) -> Past:
+        """The same, one by one: row, label, how surely, wrong."""
+        return cls(
+            np.array([row for row, *_ in decisions], np.int64),
+            np.array([target for _, target, _, _ in decisions], np.int64),
+            np.array([doubt for *_, doubt, _ in decisions], np.float64),
+            np.array([wrong for *_, wrong in decisions], bool),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.benchmark.noise.injecting import class_dependent
-from ale.engine import Learned, LearnInput, learn
+from ale.engine import LearnInput, learn
 from ale.metrics import accuracy, ece
 from ale.strategies import DEFAULT_STRATEGY, resolve_strategy
 from ale.students import DEFAULT_STUDENT, resolve_student
+from ale.trust import words
 from ale.types import Indices
 from ale.weights import label_weights
 from benchmarks.figures import show
@@ -113,15 +114,11 @@ def projects(data: Set, closed: Indices, kind: str, at: Sequence[int], seed: int
             for issue in learned.issues:
                 doubts[issue.position] = issue.score
         asked = learned.ranking.order[: following - stop]
-        shown = np.where(np.isnan(learned.probs[asked]).any(axis=1), -1, _said(learned, asked))
+        shown = words(learned.probs[asked])
         waiting[asked] = False
         rows = np.concatenate([rows, asked])
         targets = np.concatenate([targets, people.answer(asked, shown)])
         suggested = np.concatenate([suggested, shown])
-
-
-def _said(learned: Learned, rows: Indices) -> NDArray[np.int64]:
-    return np.asarray(np.nan_to_num(learned.probs[rows]).argmax(axis=1), np.int64)
 
 
 def ways(project: Project, data: Set, kind: str, seed: int) -> Iterator[tuple[str, LearnInput, str]]:

@@ -12,6 +12,7 @@ import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from ale.learn_input import Past
 from ale.metrics import accuracy
 from ale.strategies import DEFAULT_STRATEGY, resolve_strategy
 from ale.students import DEFAULT_STUDENT, resolve_student
+from ale.trust import words
 from ale.types import Indices
 from benchmarks.figures import show
 from benchmarks.label_weights import Annotators
@@ -63,21 +65,16 @@ def play(data: Set, kind: str, seed: int, way: str, labels: int) -> Tally:
     stops = [0, 20, *range(FIRST, labels + 1, STEP)]
     for stop, following in zip(stops, [*stops[1:], stops[-1]], strict=True):
         learned = learn(
-            LearnInput(
-                raw=data.raw,
-                labelled=rows,
-                targets=targets,
-                labels=data.labels,
-                strategy=resolve_strategy(DEFAULT_STRATEGY),
-                student=resolve_student(DEFAULT_STUDENT),
-                groups=data.groups[rows],
-                teacher=data.teacher,
+            _given(
+                data,
+                rows,
+                targets,
                 candidates=waiting.copy(),
                 batch=max(1, following - stop),
                 seed=int(rng.integers(2**31)),
                 review=stop >= FIRST and way != NONE,
                 reviewed=settled,
-                past=_past(past) if way == STEERED else None,
+                past=Past.of(past) if way == STEERED else None,
             )
         )
         wrong = targets != data.gold[rows]
@@ -93,7 +90,7 @@ def play(data: Set, kind: str, seed: int, way: str, labels: int) -> Tally:
         if following == stop:
             break
         asked = learned.ranking.order[: following - stop]
-        shown = np.where(np.isnan(learned.probs[asked]).any(axis=1), -1, _said(learned, asked))
+        shown = words(learned.probs[asked])
         waiting[asked] = False
         answers = people.answer(asked, shown)
         found.errors += int((answers != data.gold[asked]).sum())
@@ -117,33 +114,23 @@ def _note(found: Tally, learned: Learned, truly: int) -> None:
         found.width += left.high - left.low
 
 
-def _past(rows: Sequence[tuple[int, int, float, bool]]) -> Past:
-    return Past(
-        np.array([row for row, *_ in rows], np.int64),
-        np.array([given for _, given, _, _ in rows], np.int64),
-        np.array([doubt for *_, doubt, _ in rows], np.float64),
-        np.array([wrong for *_, wrong in rows], bool),
+def _given(data: Set, rows: Indices, targets: NDArray[np.int64], **more: Any) -> LearnInput:
+    """The default student and strategy on these labels."""
+    return LearnInput(
+        raw=data.raw,
+        labelled=rows,
+        targets=targets,
+        labels=data.labels,
+        strategy=resolve_strategy(DEFAULT_STRATEGY),
+        student=resolve_student(DEFAULT_STUDENT),
+        groups=data.groups[rows],
+        teacher=data.teacher,
+        **more,
     )
-
-
-def _said(learned: Learned, rows: Indices) -> NDArray[np.int64]:
-    return np.asarray(np.nan_to_num(learned.probs[rows]).argmax(axis=1), np.int64)
 
 
 def _measured(data: Set, rows: Indices, targets: NDArray[np.int64], measuring: Indices) -> float:
-    learned = learn(
-        LearnInput(
-            raw=data.raw,
-            labelled=rows,
-            targets=targets,
-            labels=data.labels,
-            strategy=resolve_strategy(DEFAULT_STRATEGY),
-            student=resolve_student(DEFAULT_STUDENT),
-            groups=data.groups[rows],
-            teacher=data.teacher,
-            review=False,
-        )
-    )
+    learned = learn(_given(data, rows, targets, review=False))
     if learned.predictor is None:
         raise ValueError(f"{len(rows)} labels make no student")
     return accuracy(learned.predictor.predict_proba(data.raw[measuring]).argmax(axis=1), data.gold[measuring])

@@ -6,7 +6,7 @@ It only orders the steps, each of which has a file of its own; it is long becaus
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -88,6 +88,7 @@ class LearnRun:
     _kept: Kept | None = field(default=None, init=False)
     _said: Said = field(default=NOTHING_SAID, init=False)
     _again: bool = field(default=False, init=False)
+    _payback: Callable[[Json | None], Json] | None = field(default=None, init=False)
 
     def run(self, theirs: Json, *, force: bool = False) -> tuple[str, str]:
         """Outcome and reason, as in the run table. `theirs` is Label Studio's fresh description."""
@@ -133,6 +134,10 @@ class LearnRun:
         asked = open_and_close(self.db, self.client, self.project.key)
         if asked:
             self.counts["second_opinions"] = asked
+        if self._payback is not None:
+            with self._timed("payback"):  # it may fit once more: after all that somebody waits for
+                last = versions.newest_count(self.db, self.project.key, "payback")
+                self.counts["payback"] = self._payback(last)
         return outcome
 
     @property
@@ -272,9 +277,7 @@ class LearnRun:
         if whole and not self._first_pass:  # else the pool was not yet all there
             projects.change(self.db, self.project.key, full_publish_at=datetime.now(UTC))
         update_flags(self.db, self.project.key, dataset, learned.issues, self.space)
-        with self._timed("payback"):  # at the end: nobody waits for it
-            last = versions.newest_count(self.db, self.project.key, "payback")
-            self.counts["payback"] = review_counts(given, learned, reviewed, last)
+        self._payback = partial(review_counts, given, learned, reviewed)
         return outcome
 
     def _learned_counts(self, dataset: Dataset, learned: Learned) -> Json:

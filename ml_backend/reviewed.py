@@ -60,16 +60,7 @@ def reviewed_in(decisions: Sequence[ReviewDecision], dataset: Dataset, space: La
         past.append((row, given, decision.doubt, decision.answer != decision.given))
         if place is not None and settled[place]:
             before[place] = given  # of several decisions the first one's is left in the end
-    return Reviewed(_past(past[::-1]), settled, reported, before)
-
-
-def _past(rows: Sequence[tuple[int, int, float, bool]]) -> Past:
-    return Past(
-        np.array([row for row, *_ in rows], np.int64),
-        np.array([given for _, given, _, _ in rows], np.int64),
-        np.array([doubt for *_, doubt, _ in rows], np.float64),
-        np.array([wrong for *_, wrong in rows], bool),
-    )
+    return Reviewed(Past.of(past[::-1]), settled, reported, before)
 
 
 def fingerprint_reviews(decisions: Sequence[ReviewDecision], precision: float) -> str:

@@ -78,6 +78,11 @@ class Corrected:
     columns: NDArray[np.float64]
     draws: NDArray[np.float64] | None
 
+    @property
+    def usual(self) -> NDArray[np.float64]:
+        """The chances without any decision."""
+        return chances(self.odds)
+
     def remaining(self, reviewed: NDArray[np.bool_]) -> Remaining:
         """Of the rows that are not marked as reviewed. Deterministic."""
         rest = ~reviewed

@@ -66,21 +66,15 @@ def find_label_issues(
     settled = np.zeros(len(found.score), bool) if reviewed is None else reviewed
     worth = WORTH_TAUGHT if evidence.teachers else WORTH
     corrected = correct(found.score, evidence.targets, evidence.features, decisions, worth)
-    chances = np.where(settled, 0.0, corrected.chances)
+    chances, usual = (np.where(settled, 0.0, each) for each in (corrected.chances, corrected.usual))
     suggested = suggestions(found, evidence.targets)
-    cut = cut_for(chances, chances, precision)
-    if decisions is None or len(decisions) < MIN_VERDICTS:
-        # Without these nobody would ever decide on anything where all doubts look small.
-        cut = min(cut, *np.nextafter(np.sort(chances)[-MIN_VERDICTS:], 0.0))
-    cut = max(cut, LEAST * precision)
-    flagged = flags(evidence, replace(found, score=chances), suggested, cut)
-    if decisions is not None:
-        # A few decisions about the worst labels say little about all others: suspicions grow with the decisions.
-        usual = np.where(
-            settled, 0.0, correct(found.score, evidence.targets, evidence.features, None, worth).chances
-        )
-        many = int((usual > max(cut_for(usual, usual, precision), LEAST * precision)).sum())
-        flagged = flagged[: max(many, 2 * MIN_VERDICTS, len(decisions))]
+    decided = 0 if decisions is None else len(decisions)
+    flagged = flags(
+        evidence, replace(found, score=chances), suggested, _live_cut(chances, precision, decided)
+    )
+    # A few decisions about the worst labels say little about all others: suspicions grow with the decisions.
+    many = int((usual > _live_cut(usual, precision, decided)).sum())
+    flagged = flagged[: max(many, 2 * MIN_VERDICTS, decided)]
     reasons = reasons_for(evidence, flagged, names)
     issues = [
         LabelIssue(
@@ -94,6 +88,15 @@ def find_label_issues(
         for place, row in enumerate(flagged)
     ]
     return Review(issues, judgement=found, remaining=corrected.remaining(settled))
+
+
+def _live_cut(chances: NDArray[np.float64], precision: float, decided: int) -> float:
+    """The cut above which labels are suspected, when so many decisions have been made."""
+    cut = cut_for(chances, chances, precision)
+    if decided < MIN_VERDICTS:
+        # Else nobody would ever decide on anything where all doubts look small.
+        cut = min(cut, *np.nextafter(np.sort(chances)[-MIN_VERDICTS:], 0.0))
+    return max(cut, LEAST * precision)
 
 
 def why_not(targets: NDArray[np.int64]) -> str | None:
