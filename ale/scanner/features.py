@@ -10,25 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ale.scanner.compiled import compiled
-from ale.scanner.letters import KIND, LETTER, SMALL, SPACE, SYMBOL, WIDE
+from ale.scanner.letters import CODE, FIRST_LETTER, SPACE, SYMBOL, WIDE
 
 FORMAT = 1
 MOST_BYTES = 10_000
 """Of a text; the rest is not read. The encoder stops after some 1,500 characters."""
 MOST_FEATURES = 4 * MOST_BYTES + 8
+"""More than there can be: the last quarter is room for the words on which pairs are built."""
 
 WORDS, STEMS = 0, 1
 FAMILIES = 4
 SCALES = {WORDS: (1.0, 0.7, 1.0, 1.0), STEMS: (1.0, 0.7, 0.7, 1.0)}
 """How much a feature of each family counts, by form. Chosen on validation parts of training splits."""
 
-_SMALL, _KIND = SMALL, KIND
+_CODE = CODE
+_FIRST_LETTER = np.uint8(FIRST_LETTER)
+_ONE = np.uintp(1)
+_ROOM_FOR_WORDS = 3 * MOST_BYTES
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT = np.uint64(33)
 _FAMILY = np.uint64(3)
 _SHORT, _LONG = 4, 6  # bytes of a word's beginning
-_LATIN, _NO_BREAK = 0xC3, 0xA0
+_LATIN, _NO_BREAK = np.uint8(0xC3), np.uint8(0xA0)
+_A_GRAVE, _THORN, _TIMES, _TO_SMALL = np.uint8(0x80), np.uint8(0x9E), np.uint8(0x97), np.uint8(32)
 _PAIR = np.uint64(31)
 
 
@@ -51,59 +56,66 @@ def of_family(hashed: np.uint64, family: int) -> np.uint64:
 
 @compiled
 def features_of(data: NDArray[np.uint8], start: int, end: int, form: int, out: NDArray[np.uint64]) -> int:
-    """Writes the features of data[start:end] into `out` and returns how many; 0 = nothing to read."""
-    n = 0
-    tokens = 0
-    before = np.uint64(0)
-    at = start
-    end = min(end, start + MOST_BYTES)
-    while at < end:
-        kind = _KIND[data[at]]
-        if kind == SPACE:
-            at += 1
+    """Writes the features of data[start:end] into `out` and returns how many; 0 = nothing to read.
+
+    `out` has room for MOST_FEATURES. All are hashed first and mixed afterwards: the processor mixes several at once.
+    """
+    # Unsigned all along: an index that could be negative is looked at twice, at every byte.
+    at, stop = np.uintp(start), np.uintp(min(end, start + MOST_BYTES))
+    n, tokens = np.uintp(0), np.uintp(0)
+    words = out[_ROOM_FOR_WORDS:]
+    while at < stop:
+        code = _CODE[data[at]]
+        if code == SPACE:
+            at += _ONE
             continue
         token = _BASIS
-        if kind == LETTER:
-            length = 0
-            last = 0
-            while at < end and _KIND[data[at]] == LETTER:
-                byte = int(_SMALL[data[at]])
+        if code >= _FIRST_LETTER:
+            first = at
+            last = np.uint8(0)
+            while code >= _FIRST_LETTER:
                 # The second byte of a capital letter with an accent: À to Þ, without ×.
-                if last == _LATIN and 0x80 <= byte <= 0x9E and byte != 0x97:
-                    byte += 32
-                last = byte
-                token = (token ^ np.uint64(byte)) * _PRIME
-                at += 1
-                length += 1
+                if last == _LATIN and _A_GRAVE <= code <= _THORN and code != _TIMES:
+                    code += _TO_SMALL
+                last = code
+                token = (token ^ np.uint64(code)) * _PRIME
+                at += _ONE
+                length = at - first
                 if form == STEMS and (length == _SHORT or length == _LONG):
-                    out[n] = of_family(token + np.uint64(length), 2)
-                    n += 1
+                    out[n] = token + np.uint64(length)
+                    n += _ONE
+                code = _CODE[data[at]] if at < stop else np.uint8(SPACE)
         else:
             size = 1
-            if kind == SYMBOL:
+            if code == SYMBOL:
                 size = 2
-            elif kind == WIDE:
+            elif code == WIDE:
                 size = 4 if data[at] >= 0xF0 else 3
-            stop = min(at + size, end)
-            if kind == SYMBOL and stop - at == 2 and data[at + 1] == _NO_BREAK:
-                at = stop
+            end_of_token = min(at + np.uintp(size), stop)
+            if code == SYMBOL and end_of_token - at == 2 and data[at + _ONE] == _NO_BREAK:
+                at = end_of_token
                 continue
-            while at < stop:
+            while at < end_of_token:
                 token = (token ^ np.uint64(data[at])) * _PRIME
-                at += 1
-        word = of_family(token, 0)
-        pair = word + _PAIR * before
-        out[n] = word
-        n += 1
-        if tokens > 0:
-            out[n] = of_family(pair, 1)
-            n += 1
-        if tokens < 2:
-            out[n] = of_family(pair + np.uint64(tokens + 1), 3)
-            n += 1
-        before = word
-        tokens += 1
-    return n
+                at += _ONE
+        words[tokens] = token
+        tokens += _ONE
+    for i in range(n):
+        out[i] = of_family(out[i], 2)
+    for i in range(tokens):
+        words[i] = of_family(words[i], 0)
+        out[n + i] = words[i]
+    n += tokens
+    for i in range(_ONE, tokens):
+        out[n + i - _ONE] = of_family(words[i] + _PAIR * words[i - _ONE], 1)
+    if tokens > 0:
+        n += tokens - _ONE
+        out[n] = of_family(words[0] + np.uint64(1), 3)
+        n += _ONE
+    if tokens > 1:
+        out[n] = of_family(words[1] + _PAIR * words[0] + np.uint64(2), 3)
+        n += _ONE
+    return int(n)
 
 
 @compiled

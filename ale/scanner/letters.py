@@ -28,6 +28,8 @@ def _small() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return small
 
 
-KIND = _kinds()
-SMALL = _small()
-"""The byte of the small letter, for ASCII."""
+FIRST_LETTER = 32
+"""From here on a code is a letter's; below it is a kind."""
+
+CODE = np.where(_kinds() == LETTER, _small(), _kinds())
+"""By byte: of a part of a word the byte itself, ASCII letters as small ones; of all else its kind."""
