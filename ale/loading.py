@@ -9,19 +9,21 @@ from pathlib import Path
 
 from ale.cascade import Cascade
 from ale.errors import CheckpointError
-from ale.io.encoder import EMBEDDED, TakingTurns, resolve_encoder
+from ale.io.encoder import EMBEDDED, TakingTurns, resolve_in
 from ale.io.model_folder import read_model
+from ale.io.precision import Precision
 from ale.model import Classified, Model
 from ale.scanner.texts import Texts
 
 
-def load(folder: str | Path, threads: int = 2) -> Model:
+def load(folder: str | Path, threads: int = 2, precision: Precision = Precision.FLOAT32) -> Model:
     """The model in a folder or at a URL. CheckpointError when it is damaged, too new or too old.
 
-    The encoder's own weights are read at the first text that is deferred to it.
+    The encoder's own weights are read at the first text that is deferred to it; it computes in `precision`.
     """
     arrays, manifest = read_model(str(folder))
-    encoder = TakingTurns(resolve_encoder(str(manifest.get("encoder_source", EMBEDDED)), threads))
+    source = str(manifest.get("encoder_source", EMBEDDED))
+    encoder = TakingTurns(resolve_in(precision, source, threads))
     try:
         return Model.from_state(arrays, manifest, encoder)
     except CheckpointError as error:
@@ -36,15 +38,16 @@ class Elsewhere:
     version: str
     cascade: Cascade
     threshold: float | None
+    precision: Precision = Precision.FLOAT32
 
     def __call__(self, texts: Texts, heard: Callable[[int], None]) -> Classified:
         """See `Model.classify`. Raises CheckpointError where another model lies there."""
-        model = _kept(self.folder)
+        model = _kept(self.folder, self.precision)
         if model.version != self.version:
             raise CheckpointError(f"{self.folder} holds version {model.version} here, not {self.version}")
         return model.classify(texts, self.cascade, heard, threshold=self.threshold)
 
 
 @lru_cache(maxsize=2)
-def _kept(folder: str) -> Model:
-    return load(folder)
+def _kept(folder: str, precision: Precision) -> Model:
+    return load(folder, precision=precision)

@@ -22,6 +22,14 @@ app = typer.Typer()
 _MODEL, _WHAT, _HOW = "Model", "What is read and written", "How"
 
 
+class Numbers(StrEnum):
+    """What the encoder student computes in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class Engine(StrEnum):
     """Who does the work."""
 
@@ -151,6 +159,13 @@ def index(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    precision: Annotated[
+        Numbers,
+        typer.Option(
+            help="Of the encoder student. auto: bfloat16 where this processor and torch have it.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = Numbers.AUTO,
     text_column: Annotated[
         str | None,
         typer.Option(help="Column with the text. Default: as in `ale fit`.", rich_help_panel=_WHAT),
@@ -182,6 +197,7 @@ def index(
     """
     from ale.commands.index_screen import Bar, show_index
     from ale.io.index.inputs import need_arrow
+    from ale.io.precision import Precision, quickest
     from ale.loading import Elsewhere, load
     from ale.shares import shares_json
 
@@ -193,7 +209,8 @@ def index(
     if (engine is Engine.DASK) != bool(scheduler):
         raise ConfigurationError("--engine dask and --scheduler tcp://HOST:8786 belong together")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = load(model, threads=workers or cores)
+    numbers = quickest() if precision is Numbers.AUTO else Precision(precision.value)
+    found = load(model, workers or cores, numbers)
     cascade = _cascade(found, defer, min_accuracy)
     threshold = None if coverage is None else found.set_threshold(coverage, cascade)
     with Bar(quiet=as_json) as bar:
@@ -204,13 +221,17 @@ def index(
                 text_column=text_column or found.text_column,
                 labels=found.labels,
                 model_version=found.version,
-                options={"cascade": [cascade.share, cascade.below], "set_threshold": threshold},
+                options={
+                    "cascade": [cascade.share, cascade.below],
+                    "set_threshold": threshold,
+                    "precision": numbers.value if cascade else None,
+                },
                 sets=threshold is not None,
                 workers=workers or cores,
                 scheduler=scheduler,
                 restart=restart,
             ),
-            Elsewhere(_absolute(model), found.version, cascade, threshold)
+            Elsewhere(_absolute(model), found.version, cascade, threshold, numbers)
             if scheduler
             else lambda texts, heard: found.classify(texts, cascade, heard, threshold=threshold),
             bar,

@@ -7,14 +7,25 @@ from collections.abc import Callable, Sequence
 
 from ale.io.hugging_face import HuggingFaceEncoder
 from ale.io.minilm import MiniLMEncoder
+from ale.io.minilm_bfloat16 import BFloat16MiniLM
+from ale.io.precision import Precision
 from ale.types import Embeddings
 
 EMBEDDED = "embedded"
 
+AnyEncoder = MiniLMEncoder | BFloat16MiniLM | HuggingFaceEncoder
+
 
 def resolve_encoder(source: str = EMBEDDED, threads: int = 2) -> MiniLMEncoder | HuggingFaceEncoder:
-    """The encoder that `source` names. Weights are read at the first text, not here."""
+    """The encoder that `source` names, in float32. Weights are read at the first text, not here."""
     return MiniLMEncoder(threads) if source == EMBEDDED else HuggingFaceEncoder(source, threads)
+
+
+def resolve_in(precision: Precision, source: str = EMBEDDED, threads: int = 2) -> AnyEncoder:
+    """The same in other numbers: under the same name, so never to be cached together with rows of float32."""
+    if precision is Precision.FLOAT32:
+        return resolve_encoder(source, threads)
+    return BFloat16MiniLM(threads) if source == EMBEDDED else HuggingFaceEncoder(source, threads, precision)
 
 
 def preloads(source: str) -> tuple[str, ...]:
@@ -27,7 +38,7 @@ def preloads(source: str) -> tuple[str, ...]:
 class TakingTurns:
     """An encoder for several threads: one encodes, on all of its cores, while the others wait or do other work."""
 
-    def __init__(self, encoder: MiniLMEncoder | HuggingFaceEncoder) -> None:
+    def __init__(self, encoder: AnyEncoder) -> None:
         self._encoder = encoder
         self._turn = threading.Lock()
         self.name = encoder.name

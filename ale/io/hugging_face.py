@@ -14,6 +14,7 @@ import numpy as np
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
+from ale.io.precision import Precision
 from ale.types import Embeddings
 
 _MAX_TOKENS = 256
@@ -30,12 +31,13 @@ class _Loaded:
 class HuggingFaceEncoder:
     """The model that `source` names, on the GPU where torch finds one. A row: its mean-pooled last and middle layer, each of unit length.
 
-    float32 throughout: the same text gives the same row within 1e-5, whatever else is in its batch.
+    In float32 the same text gives the same row within 1e-5, whatever else is in its batch.
     """
 
-    def __init__(self, source: str, threads: int = 2) -> None:
+    def __init__(self, source: str, threads: int = 2, precision: Precision = Precision.FLOAT32) -> None:
         self._source = source
         self._threads = threads
+        self._precision = precision
         self._loaded: _Loaded | None = None
         self._width: int | None = None
         self.name = source.replace("/", "--")
@@ -78,7 +80,7 @@ class HuggingFaceEncoder:
             torch.set_num_threads(self._threads)
             transformers.utils.logging.disable_progress_bar()
             tokenizer = self._read(transformers.AutoTokenizer)
-            model = self._read(transformers.AutoModel, dtype=torch.float32)
+            model = self._read(transformers.AutoModel, dtype=getattr(torch, self._precision.value))
             last = int(model.config.num_hidden_layers)
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._loaded = _Loaded(torch, tokenizer, model.eval().to(device), (last, (last + 1) // 2))

@@ -33,7 +33,7 @@ _SHA256 = {
 HEADS, LAYERS = 12, 6
 
 _HIDDEN = 384
-_POOLED = (6, 3)
+POOLED = (6, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class MiniLMEncoder:
     """
 
     name = "minilm-l6-6+3"
-    dimensions = _HIDDEN * len(_POOLED)
+    dimensions = _HIDDEN * len(POOLED)
 
     def __init__(self, threads: int = 2) -> None:
         self._threads = threads
@@ -85,7 +85,7 @@ class MiniLMEncoder:
                 tokenizer = _tokenizer(folder, MAX_TOKENS)
             except ImportError as error:
                 raise MissingExtra("the embedded encoder", "encoder") from error
-            graph = bert_graph(weights, heads=HEADS, layers=LAYERS, pooled=_POOLED)
+            graph = bert_graph(weights, heads=HEADS, layers=LAYERS, pooled=POOLED)
             self._loaded = _Loaded(tokenizer, make_session(graph, weights, self._threads))
         return self._loaded
 

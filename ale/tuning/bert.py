@@ -6,7 +6,7 @@ MiniLM was as good as learning all of it, and costs less.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,11 +75,17 @@ class Lower(nn.Module):
         self.eval().requires_grad_(requires_grad=False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Shape (texts, tokens, width)."""
+        """What the last layer gives, shape (texts, tokens, width)."""
+        *_, last = self.by_layer(ids, mask)
+        return last
+
+    def by_layer(self, ids: Tensor, mask: Tensor) -> Iterator[Tensor]:
+        """The embeddings, then what each layer gives; all of shape (texts, tokens, width)."""
         x: Tensor = self.norm(self.words[ids] + self.places[: ids.shape[1]] + self.kind)
+        yield x
         for layer in self.layers:
             x = layer(x, mask)
-        return x
+            yield x
 
 
 class Upper(nn.Module):
@@ -98,9 +104,7 @@ class Upper(nn.Module):
         """Unit sentence vectors (texts, width) and logits (texts, labels), both float32."""
         for layer in self.layers:
             x = layer(x, mask)
-        real = mask.unsqueeze(-1).float()
-        mean = (x.float() * real).sum(1) / real.sum(1).clamp(min=1.0)
-        vectors = functional.normalize(mean, dim=1)
+        vectors = functional.normalize(mean_of(x, mask), dim=1)
         # Unit vectors give logits of a size that a head learns within some dozen steps when they are longer.
         return vectors, functional.linear(_LENGTH * vectors, self.head.weight, self.head.bias)
 
@@ -122,6 +126,13 @@ class Upper(nn.Module):
 
 
 _LENGTH = 5.0
+
+
+def mean_of(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean over each text's own tokens, (texts, width), float32."""
+    real = mask.unsqueeze(-1).float()
+    mean: Tensor = (x.float() * real).sum(1) / real.sum(1).clamp(min=1.0)
+    return mean
 
 
 def padded(tokens: Sequence[Sequence[int]], device: str) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,8 @@ import pytest
 from ale.errors import CheckpointError
 from ale.io.hugging_face import HuggingFaceEncoder
 from ale.io.minilm import MAX_TOKENS, MiniLMEncoder, embedded_folder
+from ale.io.minilm_bfloat16 import BFloat16MiniLM
+from ale.io.precision import Precision, quickest
 from ale.types import Embeddings
 from ml_backend.demo import sample
 
@@ -84,6 +86,30 @@ def test_rows_are_those_of_torch(rows: Embeddings, reference: HuggingFaceEncoder
     assert np.abs(rows - expected).max() < 1e-4
     for half in (slice(0, 384), slice(384, 768)):
         assert (rows[:, half] * expected[:, half]).sum(axis=1).min() >= 0.9999
+
+
+def test_bfloat16_is_near_enough(rows: Embeddings) -> None:
+    """Each half of each row has nearly the direction that float32 gives it, and is of unit length."""
+    found = BFloat16MiniLM().encode(texts())
+    assert found.dtype == np.float32
+    for half in (slice(0, 384), slice(384, 768)):
+        assert (rows[:, half] * found[:, half]).sum(axis=1).min() >= 0.999
+        assert np.allclose(np.linalg.norm(found[:, half], axis=1), 1, atol=1e-5)
+    assert np.abs(rows - found).max() > 1e-5  # else it was float32 after all
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"),
+    [
+        ({"avx512bf16": True}, Precision.BFLOAT16),
+        ({"amx-bf16": True, "avx512bf16": False}, Precision.BFLOAT16),
+        ({"avx512f": True, "avx512bf16": False}, Precision.FLOAT32),
+        ({}, Precision.FLOAT32),
+    ],
+)
+def test_bfloat16_only_where_the_processor_has_it(features: dict[str, bool], wanted: Precision) -> None:
+    """Elsewhere it would be the slower one."""
+    assert quickest(features) is wanted
 
 
 def test_tokens_are_those_of_transformers(embedded: MiniLMEncoder, reference: HuggingFaceEncoder) -> None:

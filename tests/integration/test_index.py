@@ -24,6 +24,8 @@ import ale
 from ale.cascade import Cascade
 from ale.io.index import blocks
 from ale.io.index import parquet as parquet_io
+from ale.io.precision import Precision, quickest
+from ale.loading import load
 from ale.scanner.texts import Texts
 from ml_backend.cli import app
 from ml_backend.demo import sample
@@ -234,13 +236,14 @@ def test_folders_and_globs(model: Path, tmp_path: Path) -> None:
     assert "would be parquet" in done.output
 
 
-def test_deferred_texts_get_the_students_answer(model: Path, tmp_path: Path) -> None:
-    """A tenth of every batch goes to the encoder; all of them: the student's labels throughout."""
+@pytest.mark.parametrize("precision", Precision)
+def test_deferred_texts_get_the_students_answer(model: Path, tmp_path: Path, precision: Precision) -> None:
+    """A tenth of every batch goes to the encoder; all of them: the student's labels throughout, in its numbers."""
     source = write_parquet(tmp_path / "in.parquet", 160)
     told = index(model, source, tmp_path / "some", "--defer", "0.1")
     assert (told["deferred"], told["deferred_share"]) == (16, 0.1)
-    index(model, source, tmp_path / "all", "--defer", "1")
-    loaded = ale.load(model)
+    index(model, source, tmp_path / "all", "--defer", "1", "--precision", precision)
+    loaded = load(model, precision=precision)
     texts = parquet.read_table(source)["message"].to_pylist()
     best = loaded.student_probs(texts).argmax(axis=1)
     found = parquet.read_table(tmp_path / "all")["label"].to_pylist()
@@ -333,9 +336,13 @@ def test_a_folder_of_something_else_is_left_alone(model: Path, tmp_path: Path) -
     index(model, source, tmp_path / "one.parquet", "--restart")
     index(model, source, tmp_path / "again")
     done = run("index", source, tmp_path / "again", "--model", model, "--defer", "0.5")
-    assert "another run: cascade differ" in " ".join(done.output.split())
+    assert "another run: cascade, precision differ" in " ".join(done.output.split())
     assert index(model, source, tmp_path / "again", "--defer", "0.5", "--restart")["deferred"] == 25
     assert index(model, source, tmp_path / "again", "--defer", "0.5")["parts_resumed"] == 1
+    quick = quickest()
+    (other,) = set(Precision) - {quick}
+    done = run("index", source, tmp_path / "again", "--model", model, "--defer", "0.5", "--precision", other)
+    assert "another run: precision differ" in " ".join(done.output.split())
 
 
 def test_a_damaged_input_is_named(model: Path, tmp_path: Path) -> None:
