@@ -9,21 +9,21 @@ from pathlib import Path
 
 from ale.cascade import Cascade
 from ale.errors import CheckpointError
-from ale.io.encoder import EMBEDDED, TakingTurns, resolve_in
+from ale.io.encoder import EMBEDDED, TakingTurns, resolve_for
 from ale.io.model_folder import read_model
-from ale.io.precision import Precision
+from ale.io.runtime import Runtime
 from ale.model import Classified, Model
 from ale.scanner.texts import Texts
 
 
-def load(folder: str | Path, threads: int = 2, precision: Precision = Precision.FLOAT32) -> Model:
+def load(folder: str | Path, threads: int = 2, runtime: Runtime = Runtime.FLOAT32) -> Model:
     """The model in a folder or at a URL. CheckpointError when it is damaged, too new or too old.
 
-    The encoder's own weights are read at the first text that is deferred to it; it computes in `precision`.
+    The encoder's own weights are read at the first text that is deferred to it; `runtime` computes it.
     """
     arrays, manifest = read_model(str(folder))
     source = str(manifest.get("encoder_source", EMBEDDED))
-    encoder = TakingTurns(resolve_in(precision, source, threads))
+    encoder = TakingTurns(resolve_for(runtime, source, threads))
     try:
         return Model.from_state(arrays, manifest, encoder)
     except CheckpointError as error:
@@ -38,16 +38,16 @@ class Elsewhere:
     version: str
     cascade: Cascade
     threshold: float | None
-    precision: Precision = Precision.FLOAT32
+    runtime: Runtime = Runtime.FLOAT32
 
     def __call__(self, texts: Texts, heard: Callable[[int], None]) -> Classified:
         """See `Model.classify`. Raises CheckpointError where another model lies there."""
-        model = _kept(self.folder, self.precision)
+        model = _kept(self.folder, self.runtime)
         if model.version != self.version:
             raise CheckpointError(f"{self.folder} holds version {model.version} here, not {self.version}")
         return model.classify(texts, self.cascade, heard, threshold=self.threshold)
 
 
 @lru_cache(maxsize=2)
-def _kept(folder: str, precision: Precision) -> Model:
-    return load(folder, precision=precision)
+def _kept(folder: str, runtime: Runtime) -> Model:
+    return load(folder, runtime=runtime)

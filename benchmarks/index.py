@@ -31,7 +31,7 @@ from ale.io.embeddings import CachedEncoder, EmbeddingCache
 from ale.io.encoder import resolve_encoder
 from ale.io.index.run import Summary, Wish, run_index
 from ale.io.minilm import embedded_folder
-from ale.io.precision import quickest
+from ale.io.runtime import quickest
 from ale.io.tables import read_table
 from ale.loading import load
 from ale.model import Model

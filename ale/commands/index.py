@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ale.errors import ConfigurationError
+from ale.io.runtime import Runtime, quickest
 
 if TYPE_CHECKING:
     from ale.cascade import Cascade
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _MODEL, _WHAT, _HOW = "Model", "What is read and written", "How"
-
-
-class Numbers(StrEnum):
-    """What the encoder student computes in."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
 
 
 class Engine(StrEnum):
@@ -159,13 +152,13 @@ def index(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    precision: Annotated[
-        Numbers,
+    encoder_runtime: Annotated[
+        Runtime | None,
         typer.Option(
-            help="Of the encoder student. auto: bfloat16 where this processor and torch have it.",
-            rich_help_panel=_MODEL,
+            help="What computes the texts that are deferred. Default: the quickest that is installed, for this processor.",
+            rich_help_panel=_HOW,
         ),
-    ] = Numbers.AUTO,
+    ] = None,
     text_column: Annotated[
         str | None,
         typer.Option(help="Column with the text. Default: as in `ale fit`.", rich_help_panel=_WHAT),
@@ -197,7 +190,6 @@ def index(
     """
     from ale.commands.index_screen import Bar, show_index
     from ale.io.index.inputs import need_arrow
-    from ale.io.precision import Precision, quickest
     from ale.loading import Elsewhere, load
     from ale.shares import shares_json
 
@@ -209,8 +201,8 @@ def index(
     if (engine is Engine.DASK) != bool(scheduler):
         raise ConfigurationError("--engine dask and --scheduler tcp://HOST:8786 belong together")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    numbers = quickest() if precision is Numbers.AUTO else Precision(precision.value)
-    found = load(model, workers or cores, numbers)
+    runtime = encoder_runtime or quickest()
+    found = load(model, workers or cores, runtime)
     cascade = _cascade(found, defer, min_accuracy)
     threshold = None if coverage is None else found.set_threshold(coverage, cascade)
     with Bar(quiet=as_json) as bar:
@@ -224,14 +216,14 @@ def index(
                 options={
                     "cascade": [cascade.share, cascade.below],
                     "set_threshold": threshold,
-                    "precision": numbers.value if cascade else None,
+                    "encoder_runtime": runtime.value if cascade else None,
                 },
                 sets=threshold is not None,
                 workers=workers or cores,
                 scheduler=scheduler,
                 restart=restart,
             ),
-            Elsewhere(_absolute(model), found.version, cascade, threshold, numbers)
+            Elsewhere(_absolute(model), found.version, cascade, threshold, runtime)
             if scheduler
             else lambda texts, heard: found.classify(texts, cascade, heard, threshold=threshold),
             bar,

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 _OPSET = 20  # the first with Gelu
 _IR_VERSION = 9  # what belongs to that opset; onnx would write its newest, which older runtimes refuse
 _EPSILON = 1e-12
+_NOTHING = -1e9
 
 
 class _Builder:
@@ -91,11 +92,12 @@ def bert_graph(weights: Path, *, heads: int, layers: int, pooled: tuple[int, ...
     width = hidden // heads
     apart = b.op("Concat", size, b.constant([heads, width]), axis=0)
     whole = b.op("Concat", size, b.constant([hidden]), axis=0)
-    # 0 where there is a token, the least float where there is padding: nothing attends to it.
+    # 0 where there is a token, so little where there is padding that nothing attends to it; not the least float,
+    # which bfloat16 takes for infinity.
     real = b.op("Unsqueeze", "mask", b.constant([1, 2]))
     padding = b.op("Sub", b.constant(1, np.float32), real)
     scale = b.constant(width**-0.5, np.float32)
-    bias = b.op("Mul", padding, b.constant(np.finfo(np.float32).min, np.float32))
+    bias = b.op("Mul", padding, b.constant(_NOTHING, np.float32))
 
     x = b.op("Reshape", _embeddings(b, size), flat)
     means: dict[int, str] = {}

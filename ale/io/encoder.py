@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 from ale.io.hugging_face import HuggingFaceEncoder
 from ale.io.minilm import MiniLMEncoder
-from ale.io.minilm_bfloat16 import BFloat16MiniLM
-from ale.io.precision import Precision
+from ale.io.minilm_torch import TorchMiniLM
+from ale.io.runtime import Runtime
 from ale.types import Embeddings
 
 EMBEDDED = "embedded"
 
-AnyEncoder = MiniLMEncoder | BFloat16MiniLM | HuggingFaceEncoder
+AnyEncoder = MiniLMEncoder | TorchMiniLM | HuggingFaceEncoder
 
 
 def resolve_encoder(source: str = EMBEDDED, threads: int = 2) -> MiniLMEncoder | HuggingFaceEncoder:
@@ -21,11 +21,11 @@ def resolve_encoder(source: str = EMBEDDED, threads: int = 2) -> MiniLMEncoder |
     return MiniLMEncoder(threads) if source == EMBEDDED else HuggingFaceEncoder(source, threads)
 
 
-def resolve_in(precision: Precision, source: str = EMBEDDED, threads: int = 2) -> AnyEncoder:
-    """The same in other numbers: under the same name, so never to be cached together with rows of float32."""
-    if precision is Precision.FLOAT32:
-        return resolve_encoder(source, threads)
-    return BFloat16MiniLM(threads) if source == EMBEDDED else HuggingFaceEncoder(source, threads, precision)
+def resolve_for(runtime: Runtime, source: str = EMBEDDED, threads: int = 2) -> AnyEncoder:
+    """The same by another runtime: under the same name, so never to be cached together with rows of float32."""
+    if source != EMBEDDED:
+        return HuggingFaceEncoder(source, threads, runtime)
+    return TorchMiniLM(threads) if runtime is Runtime.TORCH else MiniLMEncoder(threads, runtime)
 
 
 def preloads(source: str) -> tuple[str, ...]:

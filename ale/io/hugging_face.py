@@ -14,7 +14,7 @@ import numpy as np
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
-from ale.io.precision import Precision
+from ale.io.runtime import Runtime
 from ale.types import Embeddings
 
 _MAX_TOKENS = 256
@@ -34,10 +34,10 @@ class HuggingFaceEncoder:
     In float32 the same text gives the same row within 1e-5, whatever else is in its batch.
     """
 
-    def __init__(self, source: str, threads: int = 2, precision: Precision = Precision.FLOAT32) -> None:
+    def __init__(self, source: str, threads: int = 2, runtime: Runtime = Runtime.FLOAT32) -> None:
         self._source = source
         self._threads = threads
-        self._precision = precision
+        self._runtime = runtime
         self._loaded: _Loaded | None = None
         self._width: int | None = None
         self.name = source.replace("/", "--")
@@ -80,7 +80,8 @@ class HuggingFaceEncoder:
             torch.set_num_threads(self._threads)
             transformers.utils.logging.disable_progress_bar()
             tokenizer = self._read(transformers.AutoTokenizer)
-            model = self._read(transformers.AutoModel, dtype=getattr(torch, self._precision.value))
+            dtype = torch.float32 if self._runtime is Runtime.FLOAT32 else torch.bfloat16
+            model = self._read(transformers.AutoModel, dtype=dtype)
             last = int(model.config.num_hidden_layers)
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._loaded = _Loaded(torch, tokenizer, model.eval().to(device), (last, (last + 1) // 2))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
+from ale.io.runtime import Runtime
 from ale.types import Embeddings
 
 MAX_TOKENS = 256
@@ -36,23 +37,29 @@ _HIDDEN = 384
 POOLED = (6, 3)
 
 
+Compute = Callable[[dict[str, Any]], Any]
+"""From `ids` and `mask`, both (texts, tokens), to rows: what a runtime makes of the encoder's graph."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     tokenizer: Any
-    session: Any
+    compute: Compute
 
 
 class MiniLMEncoder:
     """all-MiniLM-L6-v2, checksum verified. A row: the mean-pooled layers 6 and 3, each of unit length.
 
-    float32 throughout: the same text gives the same row within 1e-5, whatever else is in its batch.
+    In float32 the same text gives the same row within 1e-5, whatever else is in its batch. OpenVINO computes in
+    bfloat16: each half of its rows has a cosine of at least .999 to the exact one.
     """
 
     name = "minilm-l6-6+3"
     dimensions = _HIDDEN * len(POOLED)
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int = 2, runtime: Runtime = Runtime.FLOAT32) -> None:
         self._threads = threads
+        self._runtime = runtime
         self._loaded: _Loaded | None = None
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Embeddings:
@@ -70,8 +77,7 @@ class MiniLMEncoder:
         for row, text in enumerate(tokens):
             ids[row, : len(text)] = text
             mask[row, : len(text)] = 1
-        (rows,) = self._load().session.run(["rows"], {"ids": ids, "mask": mask})
-        return np.asarray(rows, np.float32)
+        return np.asarray(self._load().compute({"ids": ids, "mask": mask}), np.float32)
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -80,13 +86,17 @@ class MiniLMEncoder:
             weights = (folder / _WEIGHTS).resolve()
             try:
                 from ale.io.bert_graph import bert_graph
-                from ale.io.onnx_runtime import make_session
+
+                if self._runtime is Runtime.OPENVINO:
+                    from ale.io.openvino_runtime import make_openvino as make
+                else:
+                    from ale.io.onnx_runtime import make_onnx as make
 
                 tokenizer = _tokenizer(folder, MAX_TOKENS)
             except ImportError as error:
                 raise MissingExtra("the embedded encoder", "encoder") from error
             graph = bert_graph(weights, heads=HEADS, layers=LAYERS, pooled=POOLED)
-            self._loaded = _Loaded(tokenizer, make_session(graph, weights, self._threads))
+            self._loaded = _Loaded(tokenizer, make(graph, weights, self._threads))
         return self._loaded
 
 

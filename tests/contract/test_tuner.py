@@ -16,7 +16,7 @@ from ale.errors import CheckpointError
 from ale.io.batches import batches
 from ale.io.bert_graph import bert_graph
 from ale.io.minilm import HEADS, LAYERS, MiniLMEncoder, read_embedded
-from ale.io.onnx_runtime import make_session
+from ale.io.onnx_runtime import make_onnx
 from ale.io.tuner import FROZEN, MiniLMTuner, TunedMiniLM
 from ale.tuning.bert import Lower, Upper, padded
 from ale.tuning.cross import Reader
@@ -69,10 +69,10 @@ def test_a_tuned_encoder_runs_without_torch(tuned: TunedMiniLM, tmp_path: Path) 
     assert any(not np.array_equal(arrays[name], weights[name]) for name in arrays)
     path = tmp_path / "model.safetensors"
     save_file({**weights, **arrays}, str(path))
-    session = make_session(bert_graph(path, heads=HEADS, layers=LAYERS, pooled=(LAYERS,)), path, 1)
+    compute = make_onnx(bert_graph(path, heads=HEADS, layers=LAYERS, pooled=(LAYERS,)), path, 1)
     for text, expected in list(zip(TEXTS, tuned.belief.pool, strict=True))[:5]:
         ids = np.array([tokenizer.encode(text).ids], np.int64)
-        (rows,) = session.run(["rows"], {"ids": ids, "mask": np.ones(ids.shape, np.float32)})
+        rows = compute({"ids": ids, "mask": np.ones(ids.shape, np.float32)})
         assert np.abs(rows @ head.T + bias - expected).max() < 1e-4
 
 

@@ -24,7 +24,7 @@ import ale
 from ale.cascade import Cascade
 from ale.io.index import blocks
 from ale.io.index import parquet as parquet_io
-from ale.io.precision import Precision, quickest
+from ale.io.runtime import Runtime, quickest
 from ale.loading import load
 from ale.scanner.texts import Texts
 from ml_backend.cli import app
@@ -236,14 +236,14 @@ def test_folders_and_globs(model: Path, tmp_path: Path) -> None:
     assert "would be parquet" in done.output
 
 
-@pytest.mark.parametrize("precision", Precision)
-def test_deferred_texts_get_the_students_answer(model: Path, tmp_path: Path, precision: Precision) -> None:
+@pytest.mark.parametrize("runtime", Runtime)
+def test_deferred_texts_get_the_students_answer(model: Path, tmp_path: Path, runtime: Runtime) -> None:
     """A tenth of every batch goes to the encoder; all of them: the student's labels throughout, in its numbers."""
     source = write_parquet(tmp_path / "in.parquet", 160)
     told = index(model, source, tmp_path / "some", "--defer", "0.1")
     assert (told["deferred"], told["deferred_share"]) == (16, 0.1)
-    index(model, source, tmp_path / "all", "--defer", "1", "--precision", precision)
-    loaded = load(model, precision=precision)
+    index(model, source, tmp_path / "all", "--defer", "1", "--encoder-runtime", runtime)
+    loaded = load(model, runtime=runtime)
     texts = parquet.read_table(source)["message"].to_pylist()
     best = loaded.student_probs(texts).argmax(axis=1)
     found = parquet.read_table(tmp_path / "all")["label"].to_pylist()
@@ -336,13 +336,14 @@ def test_a_folder_of_something_else_is_left_alone(model: Path, tmp_path: Path) -
     index(model, source, tmp_path / "one.parquet", "--restart")
     index(model, source, tmp_path / "again")
     done = run("index", source, tmp_path / "again", "--model", model, "--defer", "0.5")
-    assert "another run: cascade, precision differ" in " ".join(done.output.split())
+    assert "another run: cascade, encoder_runtime differ" in " ".join(done.output.split())
     assert index(model, source, tmp_path / "again", "--defer", "0.5", "--restart")["deferred"] == 25
     assert index(model, source, tmp_path / "again", "--defer", "0.5")["parts_resumed"] == 1
-    quick = quickest()
-    (other,) = set(Precision) - {quick}
-    done = run("index", source, tmp_path / "again", "--model", model, "--defer", "0.5", "--precision", other)
-    assert "another run: precision differ" in " ".join(done.output.split())
+    other = next(runtime for runtime in Runtime if runtime is not quickest())
+    done = run(
+        "index", source, tmp_path / "again", "--model", model, "--defer", "0.5", "--encoder-runtime", other
+    )
+    assert "another run: encoder_runtime differ" in " ".join(done.output.split())
 
 
 def test_a_damaged_input_is_named(model: Path, tmp_path: Path) -> None:
