@@ -73,12 +73,14 @@ def perturb(
     return out
 
 
-def write_texts(path: Path, texts: Sequence[str], rows: int, share: float) -> None:
-    """Parquet with an id and a text, in row groups of 100,000, compressed by snappy."""
+def write_texts(
+    path: Path, texts: Sequence[str], rows: int, share: float, compression: str = "snappy"
+) -> None:
+    """Parquet with an id and a text, in row groups of 100,000."""
     given = Texts.of(texts)
     schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
     draft = path.with_suffix(".part")
-    with parquet.ParquetWriter(draft, schema, use_dictionary=False) as writer:
+    with parquet.ParquetWriter(draft, schema, use_dictionary=False, compression=compression) as writer:
         for first in range(0, rows, GROUP):
             n = min(GROUP, rows - first)
             picked = np.random.default_rng(first).integers(0, len(texts), n)
@@ -116,17 +118,29 @@ class Set:
 
 
 def read_set(given: str, folder: Path, cache: Path) -> Set:
-    """TRAIN,TEST; the model is made by `ale fit` unless the folder has it."""
-    train, test = (Path(part) for part in given.split(","))
+    """TRAIN,TEST[,COLUMN of the labels]; the model is made by `ale fit` unless the folder has it."""
+    train, test = (Path(part) for part in given.split(",")[:2])
+    label = (*given.split(","), "label")[2]
     name = train.parent.name
     model = folder / f"m-{name}"
     if not model.exists():
         done = CliRunner().invoke(
-            app, ["fit", str(train), "--out", str(model), "--cache", str(cache), "--json"]
+            app,
+            [
+                "fit",
+                str(train),
+                "--label-column",
+                label,
+                "--out",
+                str(model),
+                "--cache",
+                str(cache),
+                "--json",
+            ],
         )
         if done.exit_code:
             raise SystemExit(f"index: {done.output}")
-    columns = [read_table(path).column(column) for path in (train, test) for column in ("text", "label")]
+    columns = [read_table(path).column(column) for path in (train, test) for column in ("text", label)]
     return Set(name, model, *columns)
 
 
@@ -213,7 +227,9 @@ def sentence_transformer(texts: list[str]) -> Span | None:
 def main(arguments: Sequence[str]) -> int:
     """Prints throughput and accuracy tables."""
     parser = argparse.ArgumentParser(prog="index", description=__doc__)
-    parser.add_argument("--set", action="append", default=[], metavar="TRAIN,TEST", help="CSV; repeatable")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="TRAIN,TEST[,LABEL COLUMN]", help="CSV; repeatable"
+    )
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--perturbed", type=float, default=0.2, help="share of words replaced by unseen ones")
     parser.add_argument("--workers", type=int, default=2)
