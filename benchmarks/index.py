@@ -20,76 +20,24 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from pyarrow import parquet
-from typer.testing import CliRunner
 
 from ale.cascade import Cascade
-from ale.io.embeddings import CachedEncoder, EmbeddingCache
-from ale.io.encoder import resolve_encoder
 from ale.io.index.run import Summary, Wish, run_index
 from ale.io.minilm import embedded_folder
 from ale.io.runtime import quickest
-from ale.io.tables import read_table
 from ale.loading import load
 from ale.model import Model
-from ale.scanner.compiled import compiled
 from ale.scanner.texts import Texts
-from ale.text import normalise
 from benchmarks.figures import load as machine
 from benchmarks.figures import show
 from benchmarks.index_peers import fasttext_rate, model2vec_rate
-from ml_backend.cli import app
+from benchmarks.index_sets import DEFERRED, Set, accuracies, read_set
+from benchmarks.index_texts import write_texts
 
-GROUP = 100_000
-DEFERRED = 0.1
 TIMES_ENCODER = 8.0
 LEAST_PER_SECOND = 500_000
-
-
-@compiled
-def perturb(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    picked: NDArray[np.int64],
-    share: float,
-    seed: int,
-    starts: NDArray[np.int64],
-) -> NDArray[np.uint8]:
-    """The picked texts one behind the other; each word is, with chance `share`, replaced by random letters."""
-    out = np.empty(starts[-1], np.uint8)
-    np.random.seed(seed)  # noqa: NPY002 (the only generator that compiled loops have)
-    for row in range(len(picked)):
-        replaced, gap = False, True
-        for k in range(starts[row + 1] - starts[row]):
-            byte = data[offsets[picked[row]] + k]
-            letter = 97 <= (byte | 32) <= 122
-            if letter and gap:
-                replaced = np.random.random() < share  # noqa: NPY002
-            gap = not letter
-            out[starts[row] + k] = 97 + np.random.randint(26) if letter and replaced else byte  # noqa: NPY002
-    return out
-
-
-def write_texts(
-    path: Path, texts: Sequence[str], rows: int, share: float, compression: str = "snappy"
-) -> None:
-    """Parquet with an id and a text, in row groups of 100,000."""
-    given = Texts.of(texts)
-    schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
-    draft = path.with_suffix(".part")
-    with parquet.ParquetWriter(draft, schema, use_dictionary=False, compression=compression) as writer:
-        for first in range(0, rows, GROUP):
-            n = min(GROUP, rows - first)
-            picked = np.random.default_rng(first).integers(0, len(texts), n)
-            starts = np.zeros(n + 1, np.int64)
-            np.cumsum(np.diff(given.offsets)[picked], out=starts[1:])
-            data = perturb(given.data, given.offsets, picked, share, first, starts)
-            column = pa.StringArray.from_buffers(n, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(data))
-            writer.write_table(pa.table([pa.array(range(first, first + n)), column], schema), n)
-    draft.replace(path)
 
 
 class Silent:
@@ -103,65 +51,6 @@ class Silent:
 
     def part(self, weight: int, *, resumed: bool) -> None:
         """Nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """A train and a test file, and the model of the former."""
-
-    name: str
-    model: Path
-    texts: list[str]
-    labels: list[str]
-    test_texts: list[str]
-    test_labels: list[str]
-
-
-def read_set(given: str, folder: Path, cache: Path) -> Set:
-    """TRAIN,TEST[,COLUMN of the labels]; the model is made by `ale fit` unless the folder has it."""
-    train, test = (Path(part) for part in given.split(",")[:2])
-    label = (*given.split(","), "label")[2]
-    name = train.parent.name
-    model = folder / f"m-{name}"
-    if not model.exists():
-        done = CliRunner().invoke(
-            app,
-            [
-                "fit",
-                str(train),
-                "--label-column",
-                label,
-                "--out",
-                str(model),
-                "--cache",
-                str(cache),
-                "--json",
-            ],
-        )
-        if done.exit_code:
-            raise SystemExit(f"index: {done.output}")
-    columns = [read_table(path).column(column) for path in (train, test) for column in ("text", label)]
-    return Set(name, model, *columns)
-
-
-def accuracies(one: Set, cache: Path) -> list[object]:
-    """Of the scanner, the student, and the two together, on the test file."""
-    model = load(one.model)
-    raw = resolve_encoder()
-    encoder = CachedEncoder(raw, EmbeddingCache(cache / "embeddings", raw.name, raw.dimensions))
-    texts = [normalise(text) or "" for text in one.test_texts]
-    truth = np.array([model.labels.index(label) for label in one.test_labels])
-    scanned = model.scanner.predict(Texts.of(texts))
-    student = model.predictor.predict_proba(encoder.encode(texts)).argmax(axis=1)
-    later = Cascade(DEFERRED).deferred(scanned.confidence, scanned.bad == 0)
-    both = scanned.best.copy()
-    both[later] = student[later]
-    mine, theirs, joint = (float((said == truth).mean()) for said in (scanned.best, student, both))
-    return [
-        one.name, len(texts), *(f"{100 * share:.1f}" for share in (mine, theirs)), f"{100 * (mine - theirs):+.1f}",
-        f"{100 * float((scanned.best == student).mean()):.1f}", f"{100 * joint:.1f}",
-        f"{100 * (joint - theirs):+.1f}",
-    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from platformdirs import user_cache_path
 
 from ale.scanner.texts import Texts
 from benchmarks.figures import load, show
-from benchmarks.index import read_set, write_texts
+from benchmarks.index_sets import read_set
+from benchmarks.index_texts import write_texts
 
 MOST_BYTES = 2e9
 

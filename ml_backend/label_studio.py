@@ -1,4 +1,7 @@
-"""The only code that calls Label Studio's API: its end points, project by project, as typed methods."""
+"""The only code that calls Label Studio's API: its end points, project by project, as typed methods.
+
+Long because it is one method for each end point, and nothing else.
+"""
 
 from __future__ import annotations
 

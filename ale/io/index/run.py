@@ -13,17 +13,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from ale.errors import ConfigurationError
 from ale.io.index.answers import Answers, Classify, Counts
 from ale.io.index.columns import name_columns, wanted
 from ale.io.index.csv import CsvSource
 from ale.io.index.engines import Engine, dask, threads
-from ale.io.index.inputs import InputFile, Kind, find_inputs, kind_of
+from ale.io.index.inputs import InputFile, find_inputs
 from ale.io.index.jsonl import JsonlSource
 from ale.io.index.output import Output
 from ale.io.index.parquet import ParquetSource
 from ale.io.index.source import Part, Source, Task
-from ale.io.places import open_place, reaching
+from ale.io.index.target import Target
+from ale.io.places import reaching
 from ale.scanner.texts import Texts
 
 
@@ -115,7 +115,7 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     started = time.perf_counter()
     files = find_inputs(wish.source)
     with reaching(wish.output):
-        target = _Target.of(wish.output, files[0].kind)
+        target = Target.of(wish.output, files[0].kind)
     target.keep_apart(files)
     with reaching(wish.source):
         source = _source(files, wish.text_column, target)
@@ -123,7 +123,7 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     task = Task(wish.text_column, added, wish.labels, wish.model_version)
     plan = _plan(wish, files, source, task)
     with reaching(wish.output):
-        done = target.begin(wish, plan)
+        done = target.begin(plan, restart=wish.restart)
     progress.begin(source.weight, source.unit)
     run = _Run(target.parts, classify, progress, done, away=bool(wish.scheduler))
     with dask(wish.scheduler) if wish.scheduler else threads(wish.workers) as engine:
@@ -148,52 +148,7 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where the parts go, and the one file that they become in the end, if any."""
-
-    parts: Output
-    file: str | None
-    kind: Kind
-
-    @classmethod
-    def of(cls, url: str, given: Kind) -> _Target:
-        fs, path = open_place(url)
-        path = path.rstrip("/")
-        kind = kind_of(path)
-        if kind is None or fs.isdir(path):
-            return cls(Output(fs, path, given.suffix), None, given)
-        if kind.format != given.format:
-            raise ConfigurationError(
-                f"the input is {given.format}, so the output is too: {url} would be {kind.format}"
-            )
-        folder, _, name = path.rpartition("/")
-        return cls(Output(fs, f"{folder}/.{name}.ale", kind.suffix), path, kind)
-
-    def keep_apart(self, files: list[InputFile]) -> None:
-        """The output must not be read as input, now or in the next run."""
-        for file in files:
-            if file.path == self.file or file.path.startswith(f"{self.parts.folder}/"):
-                raise ConfigurationError(f"the output would lie over the input: {file.path}")
-
-    def begin(self, wish: Wish, plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """The counts of the parts that are there already. ConfigurationError where something else lies there."""
-        if wish.restart:
-            self.parts.forget()
-        elif self._taken():
-            raise ConfigurationError(
-                f"{wish.output} exists; name another output, or replace it with --restart"
-            )
-        self.parts.begin(plan)
-        return self.parts.done()
-
-    def _taken(self) -> bool:
-        """Whether the one file is there, and is not of a run that was stopped while it tidied up."""
-        fs = self.parts.fs
-        return self.file is not None and fs.exists(self.file) and not fs.exists(self.parts.folder)
-
-
-def _source(files: list[InputFile], text_column: str, target: _Target) -> Source:
+def _source(files: list[InputFile], text_column: str, target: Target) -> Source:
     if target.kind.format == "parquet":
         return ParquetSource(files, text_column)
     if target.kind.format == "csv":

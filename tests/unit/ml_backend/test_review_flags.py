@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -85,6 +85,15 @@ def mirrored(database_url: str) -> Iterator[Mirror]:
     db.dispose()
 
 
+GONE: dict[str, Callable[[Mirror], None]] = {
+    "deleted": lambda mirrored: mirrored.delete(),
+    "skipped": lambda mirrored: mirrored.save("A", was_cancelled=True),
+    "emptied": lambda mirrored: mirrored.save(None),
+    "another text": lambda mirrored: mirrored.text("another text"),
+}
+"""Ways in which a doubted label stops being one."""
+
+
 def test_a_doubt_becomes_a_flag_that_is_to_be_shown(mirrored: Mirror) -> None:
     """Given, suggested, score and reason stand there; a long reason is cut."""
     flag = mirrored.learn(replace(ISSUE, reason="x" * 500))
@@ -148,18 +157,11 @@ def test_another_label_or_text_after_the_decision_may_be_doubted_again(mirrored:
     assert mirrored.status == "suspect"
 
 
-@pytest.mark.parametrize("how", ["delete", "skip", "empty", "text"])
+@pytest.mark.parametrize("how", GONE)
 def test_nothing_left_to_review_withdraws(mirrored: Mirror, how: str) -> None:
     """Deleted, skipped, emptied, or about another text."""
     mirrored.learn(ISSUE)
-    if how == "delete":
-        mirrored.delete()
-    elif how == "skip":
-        mirrored.save("A", was_cancelled=True)
-    elif how == "empty":
-        mirrored.save(None)
-    else:
-        mirrored.text("another text")
+    GONE[how](mirrored)
     mirrored.learn()
     assert mirrored.status == "withdrawn"
 
@@ -258,17 +260,10 @@ def test_every_decision_is_written_down_once(mirrored: Mirror) -> None:
     assert decided(mirrored.db) == [("A", "A", 0.6), ("A", "B", 0.5)]
 
 
-@pytest.mark.parametrize("how", ["delete", "skip", "empty", "text"])
+@pytest.mark.parametrize("how", GONE)
 def test_what_nobody_decided_is_no_decision(mirrored: Mirror, how: str) -> None:
     """A label that went away says nothing about whether it was right."""
     mirrored.learn(ISSUE)
-    if how == "delete":
-        mirrored.delete()
-    elif how == "skip":
-        mirrored.save("A", was_cancelled=True)
-    elif how == "empty":
-        mirrored.save(None)
-    else:
-        mirrored.text("another text")
+    GONE[how](mirrored)
     mirrored.learn()
     assert decided(mirrored.db) == []
