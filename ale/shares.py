@@ -22,11 +22,16 @@ from ale.types import Probs
 
 DRAWS = 400
 _STEPS = 150
+_ELSEWHERE = 0.05  # of the first guess: from nothing a share could not grow
 _INTERVAL = (2.5, 97.5)
 _BELIEVED, _FLAT = 2.0, 0.1
 """What stands for errors not seen yet: made-up texts per true label, spread as the model itself believes, and a few
 more for every error there could be. Without them the interval held the truth too seldom with a hundred held-out texts
 (88 to 93 % in simulations; with them 95 to 98 %)."""
+_AS_COUNTED = 3.0
+"""How many held-out texts the count itself weighs as: a classifier that is of use counts nearly right. Chosen on texts
+held out from three train files: narrower intervals that still held the truth 93 to 98 times in 100 (with 10 in place of
+3: from 91)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,14 @@ def _confusion(probs: Probs, truth: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def _mixtures(confusion: NDArray[np.float64], counted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each draw the mixture of true labels that makes the counted shares likeliest (EM)."""
+    """For each draw the mixture of true labels that makes the counted shares likeliest (EM, begun near the count)."""
     errs = confusion / confusion.sum(axis=2, keepdims=True)
-    mixture = np.full(counted.shape, 1.0 / counted.shape[1])
+    texts = confusion.sum(axis=(1, 2))[:, None]
+    mixture = (1 - _ELSEWHERE) * counted + _ELSEWHERE / counted.shape[1]
     for _ in range(_STEPS):
         expected = np.einsum("dc,dck->dk", mixture, errs)
-        mixture *= np.einsum("dk,dck->dc", counted / np.maximum(expected, 1e-300), errs)
+        mixture = mixture * np.einsum("dk,dck->dc", counted / np.maximum(expected, 1e-300), errs)
+        mixture = (texts * mixture + _AS_COUNTED * counted) / (texts + _AS_COUNTED)
         mixture /= mixture.sum(axis=1, keepdims=True)
     return mixture
 
