@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ale.review.channel import Judgement
+from ale.review.channel import EXPECTED_RATE, Judgement
 from ale.review.decisions import Decisions, Remaining, Worth, correct
 from ale.review.evidence import Evidence
 from ale.review.reasons import MAX_CHARS, reasons_for
@@ -56,7 +56,7 @@ def find_label_issues(
     """The labels most likely to be wrong, worst first; never raises. For labels that were actively chosen.
 
     As many as are expected to be wrong at the rate `precision`, by the evidence and, from five on, by what people
-    decided about earlier doubts; before, the five worst at least, if they are doubted at all. At most max(3, 30 %).
+    decided about earlier doubts; before, the five worst at least, if they are doubted more than any label is beforehand. At most max(3, 30 %).
     Labels that are marked as `reviewed` are right.
     """
     skipped = why_not(evidence.targets)
@@ -69,11 +69,9 @@ def find_label_issues(
     chances, usual = (np.where(settled, 0.0, each) for each in (corrected.chances, corrected.usual))
     suggested = suggestions(found, evidence.targets)
     decided = 0 if decisions is None else len(decisions)
-    flagged = flags(
-        evidence, replace(found, score=chances), suggested, _live_cut(chances, precision, decided)
-    )
+    flagged = flags(evidence, replace(found, score=chances), suggested, live_cut(chances, precision, decided))
     # A few decisions about the worst labels say little about all others: suspicions grow with the decisions.
-    many = int((usual > _live_cut(usual, precision, decided)).sum())
+    many = int((usual > live_cut(usual, precision, decided)).sum())
     flagged = flagged[: max(many, 2 * MIN_VERDICTS, decided)]
     reasons = reasons_for(evidence, flagged, names)
     issues = [
@@ -90,13 +88,15 @@ def find_label_issues(
     return Review(issues, judgement=found, remaining=corrected.remaining(settled))
 
 
-def _live_cut(chances: NDArray[np.float64], precision: float, decided: int) -> float:
+def live_cut(chances: NDArray[np.float64], precision: float, decided: int) -> float:
     """The cut above which labels are suspected, when so many decisions have been made."""
-    cut = cut_for(chances, chances, precision)
+    cut = max(cut_for(chances, chances, precision), LEAST * precision)
     if decided < MIN_VERDICTS:
-        # Else nobody would ever decide on anything where all doubts look small.
-        cut = min(cut, *np.nextafter(np.sort(chances)[-MIN_VERDICTS:], 0.0))
-    return max(cut, LEAST * precision)
+        # Else nobody would ever decide on anything where all doubts look small, as they do where the labels are of
+        # texts that the student knows least about.
+        worst = np.nextafter(np.sort(chances)[-MIN_VERDICTS:], 0.0)
+        return float(max(min(cut, *worst), EXPECTED_RATE))
+    return cut
 
 
 def why_not(targets: NDArray[np.int64]) -> str | None:
