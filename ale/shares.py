@@ -22,6 +22,7 @@ from ale.types import Probs
 
 DRAWS = 400
 _STEPS = 150
+_AT_ONCE = 1 << 18  # numbers: they stay in the processor's cache
 _ELSEWHERE = 0.05  # of the first guess: from nothing a share could not grow
 _INTERVAL = (2.5, 97.5)
 _BELIEVED, _FLAT = 2.0, 0.1
@@ -64,11 +65,19 @@ def corrected_shares(
     if not seen.sum() or not len(truth):
         return {}
     confusion, random = _confusion(probs, truth), np.random.default_rng(seed)
-    # What is not known of the errors: a draw from what they may be, given those seen (a Dirichlet each).
-    drawn = random.standard_gamma(np.broadcast_to(confusion, (DRAWS, *confusion.shape)))
-    mixed = random.multinomial(int(seen.sum()), seen / seen.sum(), DRAWS) / seen.sum()
-    found = _mixtures(drawn, mixed)
+    # What is not known: a draw from what the errors may be, given those seen, and of a small corpus from what its
+    # count may stand for (a Dirichlet each). Some at a time: the errors of many labels among each other are many.
+    mixed = random.dirichlet(seen + 1 / len(seen), DRAWS)
+    found = np.concatenate(
+        [
+            _mixtures(random.standard_gamma(np.broadcast_to(confusion, (len(some), *confusion.shape))), some)
+            for some in np.array_split(mixed, max(1, min(DRAWS, DRAWS * confusion.size // _AT_ONCE)))
+        ]
+    )
     low, high = np.percentile(found, _INTERVAL, axis=0)
+    # Less than half a held-out text cannot be told from nothing.
+    least = 0.5 / len(truth)
+    low, high = np.where(low < least, 0.0, low), np.where(high > 1 - least, 1.0, high)
     counted = seen / seen.sum()
     apart = _mixtures(confusion[None], counted[None])[0] - counted
     noise = found.var(axis=0).sum() / max(float((apart**2).sum()), 1e-12)
@@ -96,8 +105,8 @@ def _mixtures(confusion: NDArray[np.float64], counted: NDArray[np.float64]) -> N
     texts = confusion.sum(axis=(1, 2))[:, None]
     mixture = (1 - _ELSEWHERE) * counted + _ELSEWHERE / counted.shape[1]
     for _ in range(_STEPS):
-        expected = np.einsum("dc,dck->dk", mixture, errs)
-        mixture = mixture * np.einsum("dk,dck->dc", counted / np.maximum(expected, 1e-300), errs)
+        expected = np.matmul(mixture[:, None, :], errs)[:, 0, :]
+        mixture = mixture * np.matmul(errs, (counted / np.maximum(expected, 1e-300))[:, :, None])[:, :, 0]
         mixture = (texts * mixture + _AS_COUNTED * counted) / (texts + _AS_COUNTED)
         mixture /= mixture.sum(axis=1, keepdims=True)
     return mixture

@@ -2,7 +2,7 @@
 
 The texts are those of the first set, written over and over with a share of words replaced by unseen ones: repetition
 alone would warm the caches. Everything runs in one process, one after the other; compare figures of one run only.
-Exit code 1 when a target is missed.
+Exit code 1 below 500,000 documents a second, or where the cascade is less than 8 times as fast as the encoder.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def show(days: Sequence[Day]) -> None:
     """A row per day; a shift that chance does not explain is marked."""
     table = Table(title="What was served, day by day", title_justify="left")
     for name in ("day", "predictions", "label shift", "by chance", "confidence", "unsure", "text distance"):
-        table.add_column(name, justify="left" if name == "day" else "right")
+        table.add_column(name, justify="left" if name == "day" else "right", no_wrap=name == "day")
     for day in days:
         table.add_row(
             day.day,

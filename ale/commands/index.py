@@ -231,9 +231,10 @@ def index(
     shares = found.shares(summary.counts.labels, cascade)
     if as_json:
         told = summary.as_json() | {"coverage": coverage, "set_threshold": threshold}
+        told["encoder_runtime"] = runtime.value if cascade else None
         typer.echo(json.dumps(told | {"shares": shares_json(shares, len(found.held_out.truth))}))
     else:
-        show_index(summary, shares, len(found.held_out.truth))
+        show_index(summary, shares, len(found.held_out.truth), runtime)
 
 
 def _absolute(place: str) -> str:

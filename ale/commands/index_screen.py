@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ale.io.index.run import Summary
     from ale.shares import Share
 
+_SEEN = 0.0005  # of the documents: as much as the table can show
 _RARELY = 0.1  # seconds between two updates; more often would cost the workers their interpreter's lock
 
 
@@ -121,8 +122,8 @@ def show_fit(folder: Path, manifest: Mapping[str, Any]) -> None:
         console.print(f"{manifest['left_out']:,} rows without a text were left out.")
 
 
-def show_index(summary: Summary, shares: Mapping[str, Share], held_out: int) -> None:
-    """What a run came to; `shares` are corrected by so many held-out texts."""
+def show_index(summary: Summary, shares: Mapping[str, Share], held_out: int, runtime: str) -> None:
+    """What a run came to; `shares` are corrected by so many held-out texts, `runtime` computed deferred ones."""
     counts = summary.counts
     table = Table(title=f"{summary.output}: {counts.rows:,} documents", title_justify="left")
     table.add_column("label")
@@ -130,8 +131,9 @@ def show_index(summary: Summary, shares: Mapping[str, Share], held_out: int) -> 
     table.add_column("share", justify="right")
     table.add_column("corrected", justify="right")
     table.add_column("95 % interval", justify="right")
-    for label, n in sorted(counts.labels.items(), key=lambda item: -item[1]):
-        true = shares.get(label)
+    unseen = [label for label, share in shares.items() if label not in counts.labels and share.high >= _SEEN]
+    for label in [*sorted(counts.labels, key=lambda label: -counts.labels[label]), *unseen]:
+        n, true = counts.labels.get(label, 0), shares.get(label)
         more = () if true is None else (f"{true.corrected:.1%}", f"{true.low:.1%} to {true.high:.1%}")
         table.add_row(label, f"{n:,}", f"{n / counts.rows:.1%}", *more)
     for reason, n in sorted(counts.bad.items()):
@@ -140,7 +142,7 @@ def show_index(summary: Summary, shares: Mapping[str, Share], held_out: int) -> 
     console.print(table)
     console.print(
         f"{summary.fresh_rows:,} documents in {summary.seconds:.1f} s: {summary.rows_per_second:,.0f}/s"
-        + (f"; {counts.deferred:,} left to the encoder student" if counts.deferred else "")
+        + (f"; {counts.deferred:,} left to the encoder student ({runtime})" if counts.deferred else "")
         + (f"; {summary.resumed} of {summary.parts} parts were there before" if summary.resumed else "")
     )
     if shares:

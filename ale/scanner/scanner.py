@@ -16,7 +16,8 @@ from ale.scanner.table import MOST_ROWS
 from ale.scanner.texts import BadRow, Texts, reason_number
 
 _BROKEN, _EMPTY = reason_number(BadRow.BROKEN_UTF8), reason_number(BadRow.NO_TEXT)
-_ARRAYS = ("places", "rows", "bias")
+_FORMS = {"places": ("uint32", 1), "rows": ("float32", 2), "bias": ("float32", 1)}
+_ARRAYS = tuple(_FORMS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,11 +110,15 @@ class Scanner:
             form, temperature = int(values["form"]), float(values["temperature"])
         except KeyError as error:
             raise CheckpointError(f"the scanner lacks {error}") from error
-        size, width = len(found["places"]), found["rows"].shape[1]
         # The compiled loop checks no bounds: what it is given must fit.
+        forms = {name: (array.dtype.name, array.ndim) for name, array in found.items()}
+        if forms != _FORMS:
+            raise CheckpointError(f"the scanner's arrays are {forms}, not {_FORMS}")
+        size, width = len(found["places"]), found["rows"].shape[1]
         if (
             form not in SCALES
-            or temperature <= 0
+            or not 0 < temperature < np.inf
+            or size < 2
             or size & (size - 1)
             or int((found["places"] & np.uint32(MOST_ROWS)).max(initial=0)) >= len(found["rows"])
             or not len(found["bias"]) < width

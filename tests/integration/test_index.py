@@ -168,6 +168,42 @@ def test_lines_that_are_no_objects_are_kept(model: Path, tmp_path: Path) -> None
     assert told["rows"] == 10
 
 
+def test_each_line_is_read_by_itself(model: Path, tmp_path: Path) -> None:
+    """Two objects in a line, one over two lines, brackets without end: no JSON, and nobody else has their label."""
+    good = '{"message": "where is my parcel {[\\"", "n": ' + "9" * 5_000 + "}"
+    lines = [good, good + good, '{"message": "late", "m": {}', "}", "[" * 5_000, good]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
+    index(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    found = [json.loads(line, parse_int=float) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["reason"] for row in found] == [None, *["not_json"] * 4, None]
+    assert [row.get("raw") for row in found] == [None, *lines[1:5], None]
+    assert found[0]["label"] == found[5]["label"]
+
+
+def test_files_that_cannot_be_read_are_refused_at_once(model: Path, tmp_path: Path) -> None:
+    """A field that no line has, lines without line feeds, columns of one name, columns that differ, no folder."""
+    (tmp_path / "in.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "old.csv").write_text("id,message\r1,x\r")
+    columns = [pa.array(["x"]), pa.array(["y"])]
+    parquet.write_table(pa.Table.from_arrays(columns, ["message", "message"]), tmp_path / "twice.parquet")
+    (tmp_path / "two").mkdir()
+    for name in ("a", "b"):
+        parquet.write_table(pa.table({"message": ["x"], name: [1]}), tmp_path / "two" / f"{name}.parquet")
+    (tmp_path / "file").write_text("")
+    for source, output, said in (
+        ("in.jsonl", "o1", "has a field 'message'; their fields: 'text'"),
+        ("old.csv", "o2", "carriage return alone"),
+        ("twice.parquet", "o3", "two columns of one name"),
+        ("two", "o4.parquet", "different columns"),
+        ("two/a.parquet", "file/o5", "cannot write to"),
+    ):
+        done = run(
+            "index", tmp_path / source, tmp_path / output, "--model", model, "--text-column", "message"
+        )
+        assert done.exit_code == 2
+        assert said in " ".join(done.output.split())
+
+
 def test_csv_records_stay_as_they_are(model: Path, tmp_path: Path) -> None:
     """Quotes, line ends inside of cells, quotes in the middle; broken records are kept as text."""
     records = [
@@ -225,8 +261,14 @@ def test_folders_and_globs(model: Path, tmp_path: Path) -> None:
     assert index(model, tmp_path / "in", tmp_path / "out")["rows"] == 120
     assert index(model, tmp_path / "in" / "**" / "*.parquet", tmp_path / "one.parquet")["rows"] >= 120
     assert len(parquet.read_table(tmp_path / "out")) == 120
-    done = run("index", tmp_path / "in", tmp_path / "in" / "out", "--model", model)
-    assert done.exit_code == 0  # beside the input, not over it
+    for _ in range(2):  # beside the input, not over it, and no part of it the next time
+        assert index(model, tmp_path / "in", tmp_path / "in" / "out")["rows"] == 120
+    book = tmp_path / "in" / "out" / "_ale" / "00000-000000.json"
+    book.write_text("")
+    assert (
+        index(model, tmp_path / "in", tmp_path / "in" / "out")["rows"] == 120
+    )  # counts that were lost are made
+    assert json.loads(book.read_text())["rows"] == 50
     done = run("index", tmp_path / "in", tmp_path / "in", "--model", model)
     assert "over the input" in done.output
     (tmp_path / "in" / "c.jsonl").write_text('{"message": "x"}\n')

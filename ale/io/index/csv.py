@@ -158,12 +158,16 @@ def _header(file: InputFile) -> _Header:
         raise ConfigurationError(f"{file.path} is empty: a header is needed")
     raw = data[starts[0] : ends[0]]
     try:
-        names = tuple(next(csv.reader(io.StringIO(raw.decode(), newline=""))))
+        names, *more = csv.reader(io.StringIO(raw.decode(), newline=""))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{file.path}: the header is not CSV in UTF-8: {error}") from error
+    if more:
+        raise ConfigurationError(
+            f"{file.path} ends its lines with a carriage return alone; write \\n or \\r\\n (`tr '\\r' '\\n'`)"
+        )
     if len(set(names)) != len(names):
         raise ConfigurationError(f"{file.path} has two columns of one name: {', '.join(map(repr, names))}")
-    return _Header(raw, names)
+    return _Header(raw, tuple(names))
 
 
 def _whole(data: bytes) -> int:

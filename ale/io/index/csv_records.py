@@ -36,7 +36,7 @@ def record_ends(data: NDArray[np.uint8]) -> NDArray[np.int64]:
         elif byte == _COMMA:
             fresh, opened = True, False
         else:
-            fresh = False
+            fresh = opened = False  # behind its closing quote a cell goes on without any
     return ends[:n]
 
 

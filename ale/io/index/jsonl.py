@@ -17,11 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import json as arrow_json
 
+from ale.errors import ConfigurationError
 from ale.io.index.answers import Answers, Classify, Counts
 from ale.io.index.arrow_texts import texts_of
 from ale.io.index.blocks import append_all, blocks_of, pack
 from ale.io.index.columns import Added, free_name
 from ale.io.index.inputs import InputFile
+from ale.io.index.json_lines import one_object_each
 from ale.io.index.source import Part, Task
 from ale.io.index.splice import Piece, cells, confidences, joined, sets_of, slices
 from ale.scanner.texts import BAD_ROWS, BadRow, Texts, reason_number
@@ -36,21 +38,23 @@ class JsonlSource:
 
     unit = "bytes"
 
-    def __init__(self, files: list[InputFile], packed: str | None) -> None:
+    def __init__(self, files: list[InputFile], text_column: str, packed: str | None) -> None:
         self._files = files
         self._packed = packed
         self.weight = sum(file.size for file in files)
+        self._columns: set[str] = set()
+        for file in files:
+            found = _first_fields(file)
+            if found and text_column not in found:
+                raise ConfigurationError(
+                    f"none of the first {_LOOKED_AT:,} lines of {file.path} has a field {text_column!r}; "
+                    f"their fields: {', '.join(map(repr, sorted(found)))}"
+                )
+            self._columns |= found
 
     def columns(self) -> set[str]:
         """Fields of the first lines of each file; a line further down that has a new one keeps it all the same."""
-        found: set[str] = set()
-        for file in self._files:
-            first = next(blocks_of(file, _whole), None)
-            for line in islice([] if first is None else first.data.splitlines(), _LOOKED_AT):
-                value = _parsed(line)
-                if isinstance(value, dict):
-                    found |= value.keys()
-        return found
+        return self._columns
 
     def plan(self) -> dict[str, Any]:
         """Blocks hang on the content alone."""
@@ -88,6 +92,13 @@ class JsonlSource:
         return counts
 
 
+def _first_fields(file: InputFile) -> set[str]:
+    first = next(blocks_of(file, _whole), None)
+    lines = islice([] if first is None else first.data.splitlines(), _LOOKED_AT)
+    values = (_parsed(line) for line in lines)
+    return {field for value in values if isinstance(value, dict) for field in value}
+
+
 def _whole(data: bytes) -> int:
     return data.rfind(b"\n") + 1
 
@@ -114,8 +125,10 @@ def _lines(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _texts(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64], task: Task) -> Texts | None:
     """The texts as Arrow reads them; None where a line is not as it should be, or has a field of our names."""
-    closed = np.frombuffer(data, np.uint8)[ends - 1] == ord("}") if len(ends) else np.ones(0, bool)
-    if not closed.all() or any(json.dumps(name).encode() in data for name in task.added.names):
+    # Arrow reads on over the end of a line, and two objects in one.
+    if not one_object_each(np.frombuffer(data, np.uint8), starts, ends):
+        return None
+    if any(json.dumps(name).encode() in data for name in task.added.names):
         return None
     if not len(starts):
         return Texts.of([])
@@ -161,8 +174,9 @@ _BROKEN = object()
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line.decode("utf-8", "surrogateescape"))
-    except ValueError:
+        # No number is looked at; as whole ones some are longer than Python reads.
+        return json.loads(line.decode("utf-8", "surrogateescape"), parse_int=float)
+    except (ValueError, RecursionError):
         return _BROKEN
 
 

@@ -42,7 +42,12 @@ class Output:
 
         ConfigurationError where the folder holds anything else: nothing of it is touched.
         """
-        self.fs.makedirs(self.folder, exist_ok=True)
+        try:
+            self.fs.makedirs(self.folder, exist_ok=True)
+        except OSError as error:
+            if not self._local:
+                raise
+            raise ConfigurationError(f"cannot write to {self.folder}: {error}") from error
         path = f"{self.folder}/{_BOOK}/{_PLAN}"
         if not self.fs.exists(path):
             others = [name for name in self.fs.find(self.folder) if "/." not in name[len(self.folder) :]]
@@ -80,7 +85,10 @@ class Output:
         for file in sorted(listed):
             if file.startswith("part-") and file.endswith(self.suffix):
                 name = file.removeprefix("part-").removesuffix(self.suffix)
-                found[name] = json.loads(self.fs.cat_file(f"{self.folder}/{_BOOK}/{name}.json"))
+                try:
+                    found[name] = json.loads(self.fs.cat_file(f"{self.folder}/{_BOOK}/{name}.json"))
+                except (ValueError, FileNotFoundError):
+                    continue  # a part whose counts are lost is written once more
         return found
 
     def commit(self, name: str, write: Callable[[BinaryIO], dict[str, Any]]) -> dict[str, Any]:
@@ -107,6 +115,7 @@ class Output:
             try:
                 yield draft
                 draft.replace(target)
+                _keep(target.parent)
             finally:
                 draft.unlink(missing_ok=True)
         else:
@@ -121,7 +130,7 @@ class Output:
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with self.draft(path) as draft:
-            draft.write_bytes(content)
+            _write_through(draft, content)
 
     def sweep(self) -> None:
         """Removes drafts that killed processes left; nobody may be writing."""
@@ -129,3 +138,19 @@ class Output:
             for folder in (Path(self.folder), Path(self.folder) / _BOOK):
                 for draft in folder.glob(".*.[0-9a-f]*"):
                     draft.unlink()
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _keep(folder: Path) -> None:
+    """What was renamed in a folder stays so when the power fails."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

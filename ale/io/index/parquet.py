@@ -46,7 +46,7 @@ class ParquetSource:
 
     unit = "rows"
 
-    def __init__(self, files: list[InputFile], text_column: str) -> None:
+    def __init__(self, files: list[InputFile], text_column: str, *, one: bool) -> None:
         self._files = files
         self._schemas: list[pa.Schema] = []
         self._groups: list[list[_Groups]] = []
@@ -55,6 +55,10 @@ class ParquetSource:
                 _check(file, opened.schema_arrow, text_column)
                 self._schemas.append(opened.schema_arrow)
                 self._groups.append(_joined(opened.metadata))
+        if one and not all(schema.equals(self._schemas[0]) for schema in self._schemas):
+            raise ConfigurationError(
+                "the input files have different columns: name a folder as output, it may hold several files"
+            )
         self.weight = sum(group.rows for groups in self._groups for group in groups)
 
     def columns(self) -> set[str]:
@@ -73,7 +77,7 @@ class ParquetSource:
                 yield Part(name, group.rows, None if name in done else partial(_write, file, group, task))
 
     def merge(self, paths: Sequence[str], fs: Any, task: Task, sink: BinaryIO) -> None:
-        """One file from parts, in order, a row group at a time; ConfigurationError where their columns differ."""
+        """One file from parts, in order, a row group at a time."""
         writer: parquet.ParquetWriter | None = None
         try:
             for path in paths:
@@ -81,10 +85,6 @@ class ParquetSource:
                     if writer is None:
                         schema = part.schema_arrow
                         writer = parquet.ParquetWriter(sink, schema, **_layout(part.metadata))
-                    elif not part.schema_arrow.equals(schema):
-                        raise ConfigurationError(
-                            "the input files have different columns: name a folder as output, it may hold several"
-                        )
                     for group in range(part.num_row_groups):
                         writer.write_table(part.read_row_group(group))
         finally:
@@ -102,6 +102,10 @@ def _opened(file: InputFile) -> parquet.ParquetFile:
 
 
 def _check(file: InputFile, schema: pa.Schema, text_column: str) -> None:
+    if len(set(schema.names)) != len(schema.names):
+        raise ConfigurationError(
+            f"{file.path} has two columns of one name: {', '.join(map(repr, schema.names))}"
+        )
     if text_column not in schema.names:
         raise ConfigurationError(
             f"{file.path} has no column {text_column!r}; its columns: {', '.join(map(repr, schema.names))}"

@@ -116,7 +116,7 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
     files = find_inputs(wish.source)
     with reaching(wish.output):
         target = Target.of(wish.output, files[0].kind)
-    target.keep_apart(files)
+    files = target.apart(files)
     with reaching(wish.source):
         source = _source(files, wish.text_column, target)
         added = name_columns(source.columns(), sets=wish.sets)
@@ -150,10 +150,10 @@ def run_index(wish: Wish, classify: Classifier, progress: Progress) -> Summary:
 
 def _source(files: list[InputFile], text_column: str, target: Target) -> Source:
     if target.kind.format == "parquet":
-        return ParquetSource(files, text_column)
+        return ParquetSource(files, text_column, one=target.file is not None)
     if target.kind.format == "csv":
         return CsvSource(files, text_column, target.kind.compression, bare=target.file is not None)
-    return JsonlSource(files, target.kind.compression)
+    return JsonlSource(files, text_column, target.kind.compression)
 
 
 def _plan(wish: Wish, files: list[InputFile], source: Source, task: Task) -> dict[str, Any]:

@@ -35,11 +35,13 @@ class Target:
         folder, _, name = path.rpartition("/")
         return cls(url, Output(fs, f"{folder}/.{name}.ale", kind.suffix), path, kind)
 
-    def keep_apart(self, files: list[InputFile]) -> None:
-        """The output must not be read as input, now or in the next run."""
-        for file in files:
-            if file.path == self.file or file.path.startswith(f"{self.parts.folder}/"):
-                raise ConfigurationError(f"the output would lie over the input: {file.path}")
+    def apart(self, files: list[InputFile]) -> list[InputFile]:
+        """The files without those of the output, which may lie in the input's folder but not over it."""
+        found = [file for file in files if not file.path.startswith(f"{self.parts.folder}/")]
+        over = files[0].path if not found else self.file
+        if over is not None and (not found or any(file.path == over for file in found)):
+            raise ConfigurationError(f"the output would lie over the input: {over}")
+        return found
 
     def begin(self, plan: dict[str, Any], *, restart: bool) -> dict[str, dict[str, Any]]:
         """The counts of the parts that are there already. ConfigurationError where something else lies there."""

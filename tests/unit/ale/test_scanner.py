@@ -169,5 +169,19 @@ def test_its_state_is_the_whole_scanner(scanner: Scanner) -> None:
         Scanner.from_state(arrays, {**values, "format": 99})
     with pytest.raises(CheckpointError, match="does not fit"):
         Scanner.from_state({**arrays, "rows": arrays["rows"][:5]}, values)
+    for places in (arrays["places"][:0], arrays["places"][:1], arrays["places"][:3]):
+        with pytest.raises(CheckpointError, match="does not fit"):
+            Scanner.from_state({**arrays, "places": places}, values)
+    for temperature in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(CheckpointError, match="does not fit"):
+            Scanner.from_state(arrays, {**values, "temperature": temperature})
+    for name, other in (
+        ("rows", arrays["rows"].ravel()),
+        ("rows", arrays["rows"].astype(np.float64)),
+        ("bias", arrays["bias"][None]),
+        ("places", arrays["places"].astype(np.int64)),
+    ):
+        with pytest.raises(CheckpointError, match="the scanner's arrays are"):
+            Scanner.from_state({**arrays, name: other}, values)
     with pytest.raises(CheckpointError, match="lacks"):
         Scanner.from_state({"bias": arrays["bias"]}, values)
