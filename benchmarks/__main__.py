@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     consensus,
+    demo_review,
     encode,
     finish_guarantee,
     index,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], int]] = {
     "real_errors": real_errors.main,
     "consensus": consensus.main,
     "review_loop": review_loop.main,
+    "demo_review": demo_review.main,
     "stopping": stopping.main,
     "serve": serve.main,
     "shares": shares.main,
