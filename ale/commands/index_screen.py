@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ale.shares import Share
 
 _SEEN = 0.0005  # of the documents: as much as the table can show
+_FEW = 100  # labels: an accuracy is then known to ten points
 _RARELY = 0.1  # seconds between two updates; more often would cost the workers their interpreter's lock
 
 
@@ -118,6 +119,8 @@ def show_fit(folder: Path, manifest: Mapping[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(f"The scanner says what the student says for {told['agreement']:.1%} of the texts.")
+    if told["labelled"] < _FEW:
+        console.print(f"With {told['labelled']:,.0f} labels these figures can be far off.")
     if manifest["left_out"]:
         console.print(f"{manifest['left_out']:,} rows without a text were left out.")
 

@@ -161,7 +161,7 @@ def _classify(serving: Serving) -> Response:
 def _feedback(serving: Serving) -> Response:
     """What somebody thinks of a served prediction."""
     if serving.keeper is None:
-        raise NotFound
+        raise NotFound("feedback is kept where predictions are: start `ale serve-model` with --capture")
     given = openapi.read_feedback(_body(serving), serving.model.labels)
     serving.keeper.feedback(given)
     serving.meters.feedback.labels(given["thumbs"] or ("label" if given["label"] else "comment")).inc()

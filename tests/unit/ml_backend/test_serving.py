@@ -216,4 +216,5 @@ def test_feedback_is_taken_exactly_when_the_schema_says_so(body: dict[str, Any])
 
 def test_without_capture_there_is_no_feedback() -> None:
     """404 rather than feedback that is thrown away."""
-    assert OPEN.post("/v1/feedback", json={"request_id": "0" * 32, "thumbs": "up"}).status_code == 404
+    refused = OPEN.post("/v1/feedback", json={"request_id": "0" * 32, "thumbs": "up"})
+    assert (refused.status_code, "--capture" in refused.get_json()["detail"]) == (404, True)
