@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ale.shares import Share
 
 _SEEN = 0.0005  # of the documents: as much as the table can show
+_ALIKE = 0.9  # from here on the scanner stands for the student
 _FEW = 100  # labels: an accuracy is then known to ten points
 _RARELY = 0.1  # seconds between two updates; more often would cost the workers their interpreter's lock
 
@@ -119,6 +120,11 @@ def show_fit(folder: Path, manifest: Mapping[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(f"The scanner says what the student says for {told['agreement']:.1%} of the texts.")
+    if told["agreement"] < _ALIKE:
+        console.print(
+            "More texts of the kind to be labelled, rows without a label among them, bring it nearer; "
+            "`ale index --defer` and `--min-accuracy` leave the unsure ones to the student."
+        )
     if told["labelled"] < _FEW:
         console.print(f"With {told['labelled']:,.0f} labels these figures can be far off.")
     if manifest["left_out"]:
@@ -143,8 +149,9 @@ def show_index(summary: Summary, shares: Mapping[str, Share], held_out: int, run
         table.add_row(f"[dim]no label: {reason}[/dim]", f"{n:,}", f"{n / counts.rows:.1%}")
     console = Console()
     console.print(table)
+    speed = f"{summary.fresh_rows:,} documents in {summary.seconds:.1f} s: {summary.rows_per_second:,.0f}/s"
     console.print(
-        f"{summary.fresh_rows:,} documents in {summary.seconds:.1f} s: {summary.rows_per_second:,.0f}/s"
+        (speed if summary.fresh_rows else "Nothing was left to do")
         + (f"; {counts.deferred:,} left to the encoder student ({runtime})" if counts.deferred else "")
         + (f"; {summary.resumed} of {summary.parts} parts were there before" if summary.resumed else "")
     )
