@@ -80,15 +80,27 @@ class Output:
 
     def done(self) -> dict[str, dict[str, Any]]:
         """The counts of every part that is there, by its name."""
-        listed = {str(path).rsplit("/", 1)[-1] for path in self.fs.ls(self.folder, detail=False)}
+        listed = [str(path).rsplit("/", 1)[-1] for path in self.fs.ls(self.folder, detail=False)]
+        names = {
+            file.removeprefix("part-").removesuffix(self.suffix)
+            for file in listed
+            if file.startswith("part-") and file.endswith(self.suffix)
+        }
+        if not names:
+            return {}
+        # All at once: a store answers many requests at a time, and there may be thousands.
+        books = self.fs.cat(
+            [f"{self.folder}/{_BOOK}/{name}.json" for name in sorted(names)], on_error="return"
+        )
         found = {}
-        for file in sorted(listed):
-            if file.startswith("part-") and file.endswith(self.suffix):
-                name = file.removeprefix("part-").removesuffix(self.suffix)
-                try:
-                    found[name] = json.loads(self.fs.cat_file(f"{self.folder}/{_BOOK}/{name}.json"))
-                except (ValueError, FileNotFoundError):
-                    continue  # a part whose counts are lost is written once more
+        for path, content in sorted(books.items()):
+            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                raise content
+            try:
+                counts = json.loads(b"" if isinstance(content, Exception) else content)
+            except ValueError:
+                continue  # a part whose counts are lost is written once more
+            found[str(path).rsplit("/", 1)[-1].removesuffix(".json")] = counts
         return found
 
     def commit(self, name: str, write: Callable[[BinaryIO], dict[str, Any]]) -> dict[str, Any]:
