@@ -19,6 +19,7 @@ def compiled(loop: Loop) -> Loop:
     """The function as machine code at its first call; several threads may run it side by side.
 
     No fast-math: the same bytes give the same numbers, however a file is cut into batches.
+    What is kept knows of changes in a loop's own file only: whoever changes one that others call removes `*.nbi`.
     """
     try:
         return cast(Loop, njit(nogil=True, cache=True)(loop))
