@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,8 +64,8 @@ class Output:
         changed = sorted(key for key in plan.keys() | before.keys() if plan.get(key) != before.get(key))
         if changed:
             raise ConfigurationError(
-                f"{self.folder} holds another run: {', '.join(changed)} differ; give the same options and model to "
-                "finish it, name another output, or start again with --restart"
+                f"{self.folder} holds another run: {', '.join(changed)} differ{_what_was(changed, before)}; give the "
+                "same options and model to finish it, name another output, or start again with --restart"
             )
         self.sweep()
         return True
@@ -150,6 +150,12 @@ class Output:
             for folder in (Path(self.folder), Path(self.folder) / _BOOK):
                 for draft in folder.glob(".*.[0-9a-f]*"):
                     draft.unlink()
+
+
+def _what_was(changed: Sequence[str], before: dict[str, Any]) -> str:
+    """What the run there was begun with, where that is a word: an option may have been chosen by a machine."""
+    words = [f"{key} was {before[key]}" for key in changed if isinstance(before.get(key), str)]
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _write_through(path: Path, content: bytes) -> None:
