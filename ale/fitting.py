@@ -22,6 +22,7 @@ from ale.metrics import accuracy, ece, macro_f1
 from ale.model import Model, ModelEncoder
 from ale.predictor import Predictor
 from ale.protocols import Student
+from ale.scanner.words import Lexicon, WordVectors
 from ale.types import Embeddings, Probs
 
 MOST_HELD_OUT = 20_000
@@ -34,7 +35,8 @@ Heard = Callable[[str], None]
 class FitInput:
     """Normalised texts and their embeddings; `targets` are label positions, -1 where there is no label.
 
-    Texts without a label are taught by the student alone. `groups` are equal for equal texts.
+    Texts without a label are taught by the student alone. `groups` are equal for equal texts. With a `lexicon` the
+    scanner knows words that none of the texts has.
     """
 
     texts: Sequence[str]
@@ -44,6 +46,7 @@ class FitInput:
     labels: tuple[str, ...]
     student: type[Student]
     text_column: str = "text"
+    lexicon: Lexicon | None = None
     seed: int = 0
 
 
@@ -72,7 +75,8 @@ def fit_model(given: FitInput, encoder: ModelEncoder, heard: Heard = lambda _: N
 
     heard("teaching the scanner")
     folds = assign_folds(truth, given.groups[labelled])
-    found = distil(given.texts, believed, labelled, folds, seed=given.seed)
+    words = None if given.lexicon is None else WordVectors.of(given.texts, given.lexicon)
+    found = distil(given.texts, believed, labelled, folds, words=words, seed=given.seed)
     temperature = fit_temperature(found.logits, truth)
     scanner = found.scanner.at(temperature)
     said = softmax(found.logits, temperature)

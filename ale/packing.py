@@ -22,6 +22,7 @@ from ale.folds import assign_folds
 from ale.metrics import accuracy, ece
 from ale.model import Model, ModelEncoder
 from ale.predictor import Predictor
+from ale.scanner.words import Lexicon, WordVectors
 from ale.types import Indices, Probs
 
 COMPARED = 5_000
@@ -33,7 +34,8 @@ class PackInput:
     """Row i of `texts`, `groups` (equal for equal texts), `student` and `believed` is about text i.
 
     `student` is what the predictor says of the text, `believed` the same with all that is known of the pool.
-    `unaided[i]` is the student's out-of-fold answer about row `labelled[i]`.
+    `unaided[i]` is the student's out-of-fold answer about row `labelled[i]`. With a `lexicon` the scanner knows words
+    that none of the texts has.
     """
 
     texts: Sequence[str]
@@ -46,6 +48,7 @@ class PackInput:
     unaided: Probs
     audited: Indices
     audit_targets: NDArray[np.int64]
+    lexicon: Lexicon | None = None
     seed: int = 0
 
 
@@ -60,11 +63,13 @@ def pack_model(
     place[judged] = np.arange(len(judged))
     folds = assign_folds(believed[judged].argmax(axis=1), given.groups[judged])
     heard("teaching the scanner")
+    words = None if given.lexicon is None else WordVectors.of(given.texts, given.lexicon)
     found = distil(
         given.texts,
         believed,
         judged,
         folds,
+        words=words,
         # Audits choose nothing that they measure.
         choosing=~np.isin(given.groups[judged], given.groups[given.audited]),
         seed=given.seed,

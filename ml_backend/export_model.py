@@ -19,10 +19,12 @@ from ale.commands.index_screen import Steps
 from ale.errors import ConfigurationError, LabelSpaceMismatch
 from ale.io.checkpoints import load_checkpoint
 from ale.io.labelled import read_texts
+from ale.io.lexicon import read_lexicon
 from ale.io.model_folder import check_free, write_model
 from ale.io.snapshots import write_snapshot
 from ale.packing import PackInput, pack_model
 from ale.predictor import Predictor
+from ale.scanner.words import Lexicon
 from ale.text import text_hash
 from ale.types import Embeddings, LabelSpace, Probs
 from ml_backend.beliefs import HASHES, PROBS
@@ -78,7 +80,7 @@ def run_export_model(console: Console, settings: Settings, wish: ModelWish) -> N
     everything = [*read.texts, *extra]
     with Steps(quiet=wish.as_json) as steps:
         raw = learning.encoder.encode(everything, steps.counting("encoding", len(everything)))
-        given = _pack_input(read, everything, raw, predictor)
+        given = _pack_input(read, everything, raw, predictor, read_lexicon(settings.encoder))
         made = pack_model(given, predictor, learning.encoder, steps.now)
     arrays, manifest = made.model.state()
     told: Json = {
@@ -134,7 +136,9 @@ def _extra(wish: ModelWish, pool: Sequence[str]) -> list[str]:
     return found
 
 
-def _pack_input(read: _Read, everything: list[str], raw: Embeddings, predictor: Predictor) -> PackInput:
+def _pack_input(
+    read: _Read, everything: list[str], raw: Embeddings, predictor: Predictor, lexicon: Lexicon
+) -> PackInput:
     dataset = read.dataset
     student = predictor.predict_proba(raw)
     believed = student.copy()
@@ -154,6 +158,7 @@ def _pack_input(read: _Read, everything: list[str], raw: Embeddings, predictor: 
         unaided=np.asarray(unaided, np.float32),
         audited=dataset.audit.measured,
         audit_targets=dataset.audit.measured_targets,
+        lexicon=lexicon,
         seed=seed_of(read.project.key),
     )
 

@@ -58,6 +58,7 @@ def fit(
     from ale.commands.index_screen import Steps, show_fit
     from ale.fitting import FitInput, fit_model
     from ale.io.labelled import read_labelled
+    from ale.io.lexicon import read_lexicon
     from ale.io.model_folder import check_free, write_model
     from ale.students import resolve_student
     from ale.text import text_hash
@@ -87,6 +88,7 @@ def fit(
                 labels=names,
                 student=kind,
                 text_column=text_column,
+                lexicon=read_lexicon(encoder),
                 seed=seed,
             ),
             model_encoder,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
@@ -57,6 +58,19 @@ class HuggingFaceEncoder:
         tokenizer = self._load().tokenizer
         tokens = tokenizer(list(texts), truncation=True, max_length=_MAX_TOKENS)["input_ids"]
         return run_in_batches(tokens, self.dimensions, self._forward, progress)
+
+    def word_table(self) -> tuple[list[str], Callable[[Sequence[str]], list[list[int]]], NDArray[np.float32]]:
+        """All tokens as text, what turns words into numbers of tokens, and the input embedding of each token."""
+        loaded = self._load()
+        tokenizer = loaded.tokenizer
+        table = loaded.model.get_input_embeddings().weight.detach().to("cpu", loaded.torch.float32)
+
+        def pieces(words: Sequence[str]) -> list[list[int]]:
+            found = tokenizer(list(words), add_special_tokens=False)["input_ids"]
+            return [[number for number in word if number != tokenizer.unk_token_id] for word in found]
+
+        vocabulary = [tokenizer.decode([number]) for number in range(len(tokenizer))]
+        return vocabulary, pieces, table.numpy()
 
     def _forward(self, tokens: Tokens) -> Embeddings:
         loaded = self._load()

@@ -31,6 +31,7 @@ _SHA256 = {
     _WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     _TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
+_WORD_TABLE = "word_embeddings.weight"
 HEADS, LAYERS = 12, 6
 
 _HIDDEN = 384
@@ -105,16 +106,32 @@ def read_embedded(max_tokens: int) -> tuple[Any, dict[str, NDArray[np.float32]]]
     from safetensors.numpy import load_file
 
     folder = embedded_folder()
-    try:
-        tokenizer = _tokenizer(folder, max_tokens)
-    except ImportError as error:
-        raise MissingExtra("the embedded encoder", "encoder") from error
-    return tokenizer, load_file(str(folder / _WEIGHTS))
+    return _tokenizer(folder, max_tokens), load_file(str(folder / _WEIGHTS))
+
+
+def read_word_table() -> tuple[list[str], Callable[[Sequence[str]], list[list[int]]], NDArray[np.float32]]:
+    """All tokens as text, what turns words into numbers of tokens, and the input embedding of each token."""
+    from safetensors import safe_open
+
+    folder = embedded_folder()
+    tokenizer = _tokenizer(folder, MAX_TOKENS)
+    unknown = tokenizer.token_to_id("[UNK]")
+    with safe_open(str(folder / _WEIGHTS), framework="numpy") as file:
+        name = next(name for name in file.keys() if name.endswith(_WORD_TABLE))  # noqa: SIM118, no mapping
+        table = np.asarray(file.get_tensor(name), np.float32)
+
+    def pieces(words: Sequence[str]) -> list[list[int]]:
+        found = tokenizer.encode_batch_fast(list(words), add_special_tokens=False)
+        return [[number for number in word.ids if number != unknown] for word in found]
+
+    return list(tokenizer.get_vocab()), pieces, table
 
 
 def _tokenizer(folder: Path, max_tokens: int) -> Any:
-    from tokenizers import Tokenizer
-
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtra("the embedded encoder", "encoder") from error
     tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
     # The file asks for 128 tokens, padded; padding is ours, to the longest of a batch.
     tokenizer.no_padding()
