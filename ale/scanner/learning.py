@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ale.scanner.compiled import compiled
 from ale.scanner.features import FAMILIES, SCALES, count_features, fill_features
@@ -107,13 +108,13 @@ def _begin(
     l2: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What each row of the table weighs by its word's vector, shape (rows, labels), and the bias."""
-    vectors = np.concatenate(
-        [np.zeros((1, words.rows.shape[1]), np.float32), words.of_features(corpus.known)]
-    )
+    nothing = np.zeros((1, words.rows.shape[1]), np.float32)
+    vectors = np.concatenate([nothing, words.of_features(corpus.known)])
     some = np.linspace(0, len(targets) - 1, min(len(targets), BEGIN_ROWS)).astype(np.int64)
     sums = _sums(corpus.rows, corpus.starts, corpus.values, vectors, some)
-    fitted = fit_softmax(sums, targets[some], counted[some], l2=l2, rounds=BEGIN_ROUNDS)
-    return np.ascontiguousarray(vectors @ fitted[:-1]), fitted[-1].copy()
+    with threadpool_limits(1, user_api="blas"):  # the same numbers on any number of cores
+        fitted = fit_softmax(sums, targets[some], counted[some], l2=l2, rounds=BEGIN_ROUNDS)
+        return np.ascontiguousarray(vectors @ fitted[:-1]), fitted[-1].copy()
 
 
 @compiled
