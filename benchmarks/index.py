@@ -136,6 +136,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         sets = [read_set(given, folder, options.cache) for given in options.set]
         if not options.no_accuracy:
             show(
