@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from ale.scanner.features import STEMS, WORDS
 from ale.scanner.learning import learn_scanner
 from ale.scanner.scanner import Scanner
 from ale.scanner.texts import Texts
-from ale.scanner.words import WordVectors
+from ale.scanner.words import Lexicon, WordVectors
 from ale.types import Indices, Probs
 
 GOLD = 0.8
@@ -23,17 +22,16 @@ GOLD = 0.8
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What can be chosen of a scanner: see `learn_scanner`."""
+    """What can be chosen of a scanner: see `learn_scanner`; without `l2`, words have no vectors."""
 
     form: int
-    l2: float
+    l2: float | None = None
 
 
 FIRM, LOOSE = 1.0, 0.3
-SHAPES = (_Shape(WORDS, FIRM), _Shape(STEMS, FIRM))
-"""The simplest first: of two that are as good it is taken."""
-BY_VECTORS = (*SHAPES, _Shape(STEMS, LOOSE))
-"""With vectors of words there is one more: few texts or many labels gain by it, others may lose."""
+SHAPES = (_Shape(WORDS), _Shape(STEMS))
+WITH_VECTORS = (_Shape(WORDS, FIRM), _Shape(STEMS, FIRM), _Shape(STEMS, LOOSE))
+"""Of shapes that are as good the first is taken: fewer features, but with vectors, which cost nothing and know more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,51 +48,60 @@ def distil(
     judged: Indices,
     folds: NDArray[np.int64],
     *,
-    words: WordVectors | None = None,
+    lexicon: Lexicon | None = None,
     choosing: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> Distilled:
     """The scanner that answers as `believed` does; `folds[i]` is the fold of the text in row `judged[i]`.
 
-    Which shape it has is decided by the likeliest beliefs about judged texts, by default about all of them.
+    Which shape it has is decided by the likeliest beliefs about judged texts, by default about all of them. With a
+    `lexicon` that may be one that knows words which no text has.
     """
-    target = believed[judged].argmax(axis=1)
-    by = np.ones(len(judged), bool) if choosing is None else choosing
-
-    def taught(shape: _Shape, rows: Indices) -> Scanner:
-        some = Texts.of([texts[row] for row in rows])
-        return learn_scanner(some, believed[rows], form=shape.form, words=words, l2=shape.l2, seed=seed)
+    shapes = SHAPES if lexicon is None else (*WITH_VECTORS, *SHAPES)
+    fold_of = np.full(len(texts), -1, np.int64)
+    fold_of[judged] = folds
+    held_out = {shape: np.zeros(believed.shape, np.float32) for shape in shapes}
+    for fold in np.unique(folds):
+        seen, rest = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        if not len(seen):
+            continue
+        lesson = _Lesson.of([texts[row] for row in seen], believed[seen], lexicon, seed)
+        judge = Texts.of([texts[row] for row in rest])
+        for shape in shapes:
+            held_out[shape][rest] = lesson.taught(shape).logits(judge)
+    by = judged if choosing is None else judged[choosing]
+    target = believed[by].argmax(axis=1)
 
     def right(shape: _Shape) -> float:
-        return float(np.nan_to_num(accuracy(held_out[shape][by].argmax(axis=1), target[by])))
+        return float(np.nan_to_num(accuracy(held_out[shape][by].argmax(axis=1), target)))
 
-    shapes = SHAPES if words is None else BY_VECTORS
-    held_out = {
-        shape: _held_out(texts, believed.shape[1], judged, folds, partial(taught, shape)) for shape in shapes
-    }
     best = max(shapes, key=right)
-    return Distilled(taught(best, np.arange(len(texts))), held_out[best])
+    return Distilled(_Lesson.of(texts, believed, lexicon, seed).taught(best), held_out[best][judged])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lesson:
+    """Texts, what is believed of them, and the words that these texts and the lexicon have."""
+
+    texts: Texts
+    believed: Probs
+    words: WordVectors | None
+    seed: int
+
+    @classmethod
+    def of(cls, texts: Sequence[str], believed: Probs, lexicon: Lexicon | None, seed: int) -> _Lesson:
+        words = None if lexicon is None else WordVectors.of(texts, lexicon)
+        return cls(Texts.of(texts), believed, words, seed)
+
+    def taught(self, shape: _Shape) -> Scanner:
+        if shape.l2 is None:
+            return learn_scanner(self.texts, self.believed, form=shape.form, seed=self.seed)
+        return learn_scanner(
+            self.texts, self.believed, form=shape.form, words=self.words, l2=shape.l2, seed=self.seed
+        )
 
 
 def with_gold(student: Probs, truth: NDArray[np.int64]) -> Probs:
     """Targets of labelled texts: the label, softened by what the student says out of fold."""
     gold = np.eye(student.shape[1], dtype=np.float32)[truth]
     return np.asarray(GOLD * gold + (1 - GOLD) * student, np.float32)
-
-
-def _held_out(
-    texts: Sequence[str],
-    labels: int,
-    judged: Indices,
-    folds: NDArray[np.int64],
-    taught: Callable[[Indices], Scanner],
-) -> NDArray[np.float32]:
-    """Logits of each judged text from a scanner that has not seen its fold."""
-    fold_of = np.full(len(texts), -1, np.int64)
-    fold_of[judged] = folds
-    logits = np.zeros((len(texts), labels), np.float32)
-    for fold in np.unique(folds):
-        seen, rest = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        if len(seen):
-            logits[rest] = taught(seen).logits(Texts.of([texts[row] for row in rest]))
-    return logits[judged]

@@ -22,7 +22,7 @@ from ale.metrics import accuracy, ece, macro_f1
 from ale.model import Model, ModelEncoder
 from ale.predictor import Predictor
 from ale.protocols import Student
-from ale.scanner.words import Lexicon, WordVectors
+from ale.scanner.words import Lexicon
 from ale.types import Embeddings, Probs
 
 MOST_HELD_OUT = 20_000
@@ -75,8 +75,7 @@ def fit_model(given: FitInput, encoder: ModelEncoder, heard: Heard = lambda _: N
 
     heard("teaching the scanner")
     folds = assign_folds(truth, given.groups[labelled])
-    words = None if given.lexicon is None else WordVectors.of(given.texts, given.lexicon)
-    found = distil(given.texts, believed, labelled, folds, words=words, seed=given.seed)
+    found = distil(given.texts, believed, labelled, folds, lexicon=given.lexicon, seed=given.seed)
     temperature = fit_temperature(found.logits, truth)
     scanner = found.scanner.at(temperature)
     said = softmax(found.logits, temperature)

@@ -22,7 +22,7 @@ from ale.folds import assign_folds
 from ale.metrics import accuracy, ece
 from ale.model import Model, ModelEncoder
 from ale.predictor import Predictor
-from ale.scanner.words import Lexicon, WordVectors
+from ale.scanner.words import Lexicon
 from ale.types import Indices, Probs
 
 COMPARED = 5_000
@@ -34,7 +34,7 @@ class PackInput:
     """Row i of `texts`, `groups` (equal for equal texts), `student` and `believed` is about text i.
 
     `student` is what the predictor says of the text, `believed` the same with all that is known of the pool.
-    `unaided[i]` is the student's out-of-fold answer about row `labelled[i]`. With a `lexicon` the scanner knows words
+    `unaided[i]` is the student's out-of-fold answer about row `labelled[i]`. With a `lexicon` the scanner may know words
     that none of the texts has.
     """
 
@@ -63,13 +63,12 @@ def pack_model(
     place[judged] = np.arange(len(judged))
     folds = assign_folds(believed[judged].argmax(axis=1), given.groups[judged])
     heard("teaching the scanner")
-    words = None if given.lexicon is None else WordVectors.of(given.texts, given.lexicon)
     found = distil(
         given.texts,
         believed,
         judged,
         folds,
-        words=words,
+        lexicon=given.lexicon,
         # Audits choose nothing that they measure.
         choosing=~np.isin(given.groups[judged], given.groups[given.audited]),
         seed=given.seed,

@@ -18,8 +18,8 @@ from rich.markup import escape
 from ale.commands.index_screen import Steps
 from ale.errors import ConfigurationError, LabelSpaceMismatch
 from ale.io.checkpoints import load_checkpoint
+from ale.io.encoder import resolve_lexicon
 from ale.io.labelled import read_texts
-from ale.io.lexicon import read_lexicon
 from ale.io.model_folder import check_free, write_model
 from ale.io.snapshots import write_snapshot
 from ale.packing import PackInput, pack_model
@@ -79,8 +79,9 @@ def run_export_model(console: Console, settings: Settings, wish: ModelWish) -> N
     extra = _extra(wish, read.dataset.hashes)
     everything = [*read.texts, *extra]
     with Steps(quiet=wish.as_json) as steps:
+        lexicon = resolve_lexicon(settings.encoder)
         raw = learning.encoder.encode(everything, steps.counting("encoding", len(everything)))
-        given = _pack_input(read, everything, raw, predictor, read_lexicon(settings.encoder))
+        given = _pack_input(read, everything, raw, predictor, lexicon)
         made = pack_model(given, predictor, learning.encoder, steps.now)
     arrays, manifest = made.model.state()
     told: Json = {
@@ -137,7 +138,7 @@ def _extra(wish: ModelWish, pool: Sequence[str]) -> list[str]:
 
 
 def _pack_input(
-    read: _Read, everything: list[str], raw: Embeddings, predictor: Predictor, lexicon: Lexicon
+    read: _Read, everything: list[str], raw: Embeddings, predictor: Predictor, lexicon: Lexicon | None
 ) -> PackInput:
     dataset = read.dataset
     student = predictor.predict_proba(raw)

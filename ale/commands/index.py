@@ -57,8 +57,8 @@ def fit(
     """
     from ale.commands.index_screen import Steps, show_fit
     from ale.fitting import FitInput, fit_model
+    from ale.io.encoder import resolve_lexicon
     from ale.io.labelled import read_labelled
-    from ale.io.lexicon import read_lexicon
     from ale.io.model_folder import check_free, write_model
     from ale.students import resolve_student
     from ale.text import text_hash
@@ -77,6 +77,7 @@ def fit(
 
     hashes = [text_hash(text) for text in read.texts]
     with Steps(quiet=as_json) as steps:
+        lexicon = resolve_lexicon(encoder)
         model_encoder = _cached(encoder, cache)
         raw = model_encoder.encode(read.texts, steps.counting("encoding", len(read.texts)))
         fitted = fit_model(
@@ -88,7 +89,7 @@ def fit(
                 labels=names,
                 student=kind,
                 text_column=text_column,
-                lexicon=read_lexicon(encoder),
+                lexicon=lexicon,
                 seed=seed,
             ),
             model_encoder,

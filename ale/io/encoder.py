@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ale.io.hugging_face import HuggingFaceEncoder
-from ale.io.minilm import MiniLMEncoder
+from ale.io.lexicon import TokenLexicon
+from ale.io.minilm import MiniLMEncoder, read_embedded_lexicon
 from ale.io.minilm_torch import TorchMiniLM
 from ale.io.runtime import Runtime
 from ale.types import Embeddings
@@ -26,6 +27,11 @@ def resolve_for(runtime: Runtime, source: str = EMBEDDED, threads: int = 2) -> A
     if source != EMBEDDED:
         return HuggingFaceEncoder(source, threads, runtime)
     return TorchMiniLM(threads) if runtime is Runtime.TORCH else MiniLMEncoder(threads, runtime)
+
+
+def resolve_lexicon(source: str = EMBEDDED) -> TokenLexicon | None:
+    """The words that this encoder knows before it reads any text; None where it keeps no table of them."""
+    return read_embedded_lexicon() if source == EMBEDDED else HuggingFaceEncoder(source).lexicon()
 
 
 def preloads(source: str) -> tuple[str, ...]:

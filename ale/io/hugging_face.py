@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
+from ale.io.lexicon import TokenLexicon
 from ale.io.runtime import Runtime
 from ale.types import Embeddings
 
@@ -59,18 +59,21 @@ class HuggingFaceEncoder:
         tokens = tokenizer(list(texts), truncation=True, max_length=_MAX_TOKENS)["input_ids"]
         return run_in_batches(tokens, self.dimensions, self._forward, progress)
 
-    def word_table(self) -> tuple[list[str], Callable[[Sequence[str]], list[list[int]]], NDArray[np.float32]]:
-        """All tokens as text, what turns words into numbers of tokens, and the input embedding of each token."""
+    def lexicon(self) -> TokenLexicon | None:
+        """The words that the model knows; None for a model that has no table of input embeddings."""
         loaded = self._load()
         tokenizer = loaded.tokenizer
-        table = loaded.model.get_input_embeddings().weight.detach().to("cpu", loaded.torch.float32)
+        try:
+            table = loaded.model.get_input_embeddings().weight
+        except (AttributeError, NotImplementedError):
+            return None
 
         def pieces(words: Sequence[str]) -> list[list[int]]:
-            found = tokenizer(list(words), add_special_tokens=False)["input_ids"]
-            return [[number for number in word if number != tokenizer.unk_token_id] for word in found]
+            return list(tokenizer(list(words), add_special_tokens=False)["input_ids"])
 
         vocabulary = [tokenizer.decode([number]) for number in range(len(tokenizer))]
-        return vocabulary, pieces, table.numpy()
+        rows = np.asarray(table.detach().to("cpu", loaded.torch.float32).numpy(), np.float32)
+        return TokenLexicon(vocabulary, pieces, tokenizer.unk_token_id, rows)
 
     def _forward(self, tokens: Tokens) -> Embeddings:
         loaded = self._load()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ale.io.encoder import EMBEDDED
-from ale.io.hugging_face import HuggingFaceEncoder
-from ale.io.minilm import read_word_table
 
 Pieces = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 """The numbers of each text's tokens, without those that mark its beginning and its end."""
@@ -18,35 +14,46 @@ Pieces = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenLexicon:
-    """See `ale.scanner.words.Lexicon`: `table` has a row per token, `words` those words that are one token."""
+    """See `ale.scanner.words.Lexicon`. `vocabulary[i]` is token i as text, `table[i]` its input embedding.
 
-    words: tuple[str, ...]
+    `unknown` is the token for what the tokenizer cannot write, None where it can write all.
+    """
+
+    vocabulary: Sequence[str]
     pieces: Pieces
+    unknown: int | None
     table: NDArray[np.float32]
+    words: Sequence[str] = field(init=False)
+    _splits: dict[str, list[int]] = field(init=False, default_factory=dict)
 
-    @classmethod
-    def of(cls, vocabulary: Sequence[str], pieces: Pieces, table: NDArray[np.float32]) -> TokenLexicon:
-        """`vocabulary` are all tokens as text; parts of words and marks for the model's own use are left out."""
-        candidates = sorted({token.strip().lower() for token in vocabulary} - {""})
-        # Many tokenizers tell the beginning of a word by the gap before it.
-        single = [
-            word
-            for word, found in zip(candidates, pieces([f" {word}" for word in candidates]), strict=True)
-            if len(found) == 1
-        ]
-        return cls(tuple(single), pieces, table)
+    def __post_init__(self) -> None:
+        tokens = list(dict.fromkeys(token.strip() for token in self.vocabulary))
+        self._split(tokens)
+        whole = [token for token in tokens if len(self._splits[token]) == 1]
+        # Vocabularies are sorted by frequency, more or less: so are the words.
+        object.__setattr__(self, "words", whole)
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """The mean of each word's pieces."""
+        """The mean of each word's pieces; zeros where one of them is unknown."""
+        self._split([word for word in words if word not in self._splits])
         found = np.zeros((len(words), self.table.shape[1]), np.float32)
-        for row, numbers in enumerate(self.pieces([f" {word}" for word in words])):
-            if len(numbers):
-                found[row] = self.table[list(numbers)].mean(axis=0)
+        for row, word in enumerate(words):
+            if numbers := self._splits[word]:
+                found[row] = self.table[numbers].mean(axis=0)
         return found
 
+    def _split(self, words: Sequence[str]) -> None:
+        """Keeps the pieces of each word, in the spelling that takes fewest; none where one is unknown."""
+        # Many tokenizers write the gap before a word as part of it, some as a piece of its own.
+        gap = set(self.pieces([" "])[0])
+        spelt = [
+            self.pieces([f" {spelling(word)}" for word in words]) for spelling in (str, str.title, str.upper)
+        ]
+        for word, *found in zip(words, *spelt, strict=True):
+            known = [rest for pieces in found if (rest := self._known(pieces, gap))]
+            self._splits[word] = min(known, key=len, default=[])
 
-def read_lexicon(source: str = EMBEDDED) -> TokenLexicon:
-    """That of the encoder which `source` names; raises what the encoder raises where it cannot be read."""
-    if source == EMBEDDED:
-        return TokenLexicon.of(*read_word_table())
-    return TokenLexicon.of(*HuggingFaceEncoder(source).word_table())
+    def _known(self, pieces: Sequence[int], gap: set[int]) -> list[int]:
+        rest = [number for number in pieces if number not in gap]
+        # A tokenizer may have marks for which the model has no embedding.
+        return [] if any(number == self.unknown or number >= len(self.table) for number in rest) else rest

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ale.errors import CheckpointError, MissingExtra
 from ale.io.batches import Tokens, run_in_batches
+from ale.io.lexicon import TokenLexicon
 from ale.io.runtime import Runtime
 from ale.types import Embeddings
 
@@ -109,22 +110,21 @@ def read_embedded(max_tokens: int) -> tuple[Any, dict[str, NDArray[np.float32]]]
     return _tokenizer(folder, max_tokens), load_file(str(folder / _WEIGHTS))
 
 
-def read_word_table() -> tuple[list[str], Callable[[Sequence[str]], list[list[int]]], NDArray[np.float32]]:
-    """All tokens as text, what turns words into numbers of tokens, and the input embedding of each token."""
+def read_embedded_lexicon() -> TokenLexicon:
+    """The words that the embedded encoder knows; reads no other weights."""
     from safetensors import safe_open
 
     folder = embedded_folder()
     tokenizer = _tokenizer(folder, MAX_TOKENS)
-    unknown = tokenizer.token_to_id("[UNK]")
     with safe_open(str(folder / _WEIGHTS), framework="numpy") as file:
         name = next(name for name in file.keys() if name.endswith(_WORD_TABLE))  # noqa: SIM118, no mapping
         table = np.asarray(file.get_tensor(name), np.float32)
 
     def pieces(words: Sequence[str]) -> list[list[int]]:
-        found = tokenizer.encode_batch_fast(list(words), add_special_tokens=False)
-        return [[number for number in word.ids if number != unknown] for word in found]
+        return [word.ids for word in tokenizer.encode_batch_fast(list(words), add_special_tokens=False)]
 
-    return list(tokenizer.get_vocab()), pieces, table
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return TokenLexicon([word for word, _ in vocabulary], pieces, tokenizer.token_to_id("[UNK]"), table)
 
 
 def _tokenizer(folder: Path, max_tokens: int) -> Any:

@@ -51,7 +51,7 @@ def learn_scanner(
     """
     if len(texts) != len(targets) or not len(texts):
         raise ValueError(f"{len(texts)} texts for {len(targets)} targets")
-    corpus = _Corpus.read(texts, form, np.empty(0, np.uint64) if words is None else words.features)
+    corpus = _Corpus.read(texts, form, words)
     believed = np.ascontiguousarray(targets, np.float32)
     counted = np.ones(len(texts), np.float32) if weights is None else np.asarray(weights, np.float32)
     random = np.random.default_rng(seed)
@@ -82,14 +82,18 @@ class _Corpus:
     values: NDArray[np.float32]
 
     @classmethod
-    def read(cls, texts: Texts, form: int, words: NDArray[np.uint64]) -> _Corpus:
-        """`words` get rows as well, after all that stands in two texts or more."""
+    def read(cls, texts: Texts, form: int, words: WordVectors | None) -> _Corpus:
+        """Room is for what stands in two texts or more, then for words with a vector, then for all else."""
         starts = count_features(texts.data, texts.offsets, form)
         features = fill_features(texts.data, texts.offsets, form, starts)
         known, frequency = _frequencies(features, np.repeat(np.arange(len(texts)), np.diff(starts)))
-        new = np.setdiff1d(words, known, assume_unique=True)
-        rank = np.concatenate([frequency, np.full(len(new), 1.5)])
-        known, frequency = np.concatenate([known, new]), np.concatenate([frequency, np.ones(len(new), int)])
+        rank = frequency.astype(np.float64)
+        if words is not None:
+            rank[np.isin(known, words.features) & (frequency == 1)] = 1.9
+            new = ~np.isin(words.features, known)
+            later = 1.8 - 0.7 * words.places[new] / (1 + words.places.max(initial=0))
+            rank, known = np.concatenate([rank, later]), np.concatenate([known, words.features[new]])
+            frequency = np.concatenate([frequency, np.ones(new.sum(), np.int64)])
         # The frequent first: where two share both places, the rarer one loses.
         order = np.argsort(-rank, kind="stable")[:MOST_KEPT]
         places, kept = build_table(known[order])

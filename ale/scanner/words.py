@@ -1,4 +1,4 @@
-"""What an encoder knows of single words, for a scanner whose texts are few: words that none of them has count too.
+"""What an encoder knows of single words, for a scanner whose texts are few: words that none of them has may count.
 
 The encoder's input embeddings are static vectors of words, as those of word2vec. A classifier on their weighted sum
 gives every word a weight of its own, so it costs nothing when the scanner runs (Model2Vec and fastText sum such
@@ -33,7 +33,7 @@ class Lexicon(Protocol):
 
     @property
     def words(self) -> Sequence[str]:
-        """Those that it knows as a whole."""
+        """Those that it knows as a whole, the most frequent first."""
         ...
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
@@ -43,25 +43,33 @@ class Lexicon(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordVectors:
-    """Vectors of unit length around their common mean; `features` ascend, row i is about the word `features[i]`."""
+    """Vectors of unit length around their common mean.
+
+    `features` ascend; `rows[i]` is about the word `features[i]`, which is the `places[i]`-th of the lexicon's, or
+    comes after all of these.
+    """
 
     features: NDArray[np.uint64]
     rows: NDArray[np.float32]
+    places: NDArray[np.int64]
 
     @classmethod
     def of(cls, texts: Iterable[str], lexicon: Lexicon) -> Self:
-        """Of the words of the texts and of the lexicon."""
+        """Of the words of the texts and of the lexicon.
+
+        Whoever measures leaves out the texts on which it measures: a word in pieces is known by its text only.
+        """
         counts = Counter(word for text in texts for word in tokens(text))
         words = list(dict.fromkeys([*lexicon.words, *(word for word, _ in counts.most_common(MOST_WORDS))]))
-        features = _features(words)
-        # Two words may be one to the scanner; a "word" of several tokens is none.
-        features, first = np.unique(features, return_index=True)
-        first = first[features != 0]
-        rows = np.asarray(lexicon.vectors([words[at] for at in first]), np.float32)
+        # Two words may be one to the scanner: the first counts. A "word" of several tokens is none.
+        features, first = np.unique(_features(words), return_index=True)
+        features, first = features[features != 0], first[features != 0]
+        rows = np.array(lexicon.vectors([words[at] for at in first]), np.float32)
         known = rows.any(axis=1)
-        rows[known] -= rows[known].mean(axis=0)
+        if known.any():
+            rows[known] -= rows[known].mean(axis=0)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-        return cls(features[features != 0], rows)
+        return cls(features[known], rows[known], first[known])
 
     def of_features(self, features: NDArray[np.uint64]) -> NDArray[np.float32]:
         """Shape (features, dimensions); zeros for what is no word or not known."""

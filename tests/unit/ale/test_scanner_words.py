@@ -11,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ale.distilling import distil
+from ale.fitting import FitInput, fit_model
 from ale.scanner.features import MOST_FEATURES, STEMS, WORDS, features_of
 from ale.scanner.learning import MOST_KEPT, learn_scanner
 from ale.scanner.scanner import Scanner
+from ale.scanner.table import all_rows
 from ale.scanner.texts import Texts
 from ale.scanner.words import WordVectors, tokens
-from tests.unit.ale.scanning import LABELS
+from ale.students import LinearStudent
+from tests.unit.ale.scanning import LABELS, WordEncoder
 from tests.unit.ale.scanning import WORDS as KINDS
 
 TOPICS = [word for words in KINDS for word in words]
@@ -118,16 +122,36 @@ def test_the_looser_the_more_a_vector_says() -> None:
     assert sure(1e6) < 0.45
 
 
-def test_a_full_table_keeps_what_the_texts_have() -> None:
-    """Where the texts' own features fill the table, words of the lexicon do not push them out."""
-    names = [f"w{number}" for number in range(MOST_KEPT // 2)]
-    texts = [" ".join(names[at : at + 64]) for at in range(0, len(names), 64)] * 2
+def known(scanner: Scanner, words: Sequence[str]) -> int:
+    """How many of them have a row."""
+    return int(
+        (all_rows(scanner.places, np.array([features(word)[0] for word in words], np.uint64)) > 0).sum()
+    )
+
+
+@dataclass(frozen=True)
+class Many:
+    """A lexicon of more words than a table has room for, and of those of the texts."""
+
+    words: tuple[str, ...] = tuple(f"v{number}" for number in range(MOST_KEPT))
+
+    def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Anything that is not zero."""
+        return np.random.default_rng(0).normal(size=(len(words), 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_full_table_keeps_what_the_texts_have(times: int) -> None:
+    """Words of the texts, seen once or twice, come before those of the lexicon, and of these the frequent first."""
+    names = [f"w{number}" for number in range(MOST_KEPT // 4)]
+    texts = [" ".join(names[at : at + 64]) for at in range(0, len(names), 64)] * times
     beliefs = np.eye(2, dtype=np.float32)[np.arange(len(texts)) % 2]
-    vectors = WordVectors.of(texts, Kinds())
-    with_words = learn_scanner(Texts.of(texts), beliefs, form=STEMS, words=vectors)
-    without = learn_scanner(Texts.of(texts), beliefs, form=STEMS)
-    assert np.array_equal(with_words.places, without.places)
-    assert len(with_words.rows) <= MOST_KEPT + 1
+    scanner = learn_scanner(Texts.of(texts), beliefs, form=WORDS, words=WordVectors.of(texts, Many()))
+    assert len(scanner.rows) <= MOST_KEPT + 1
+    assert known(scanner, names) > 0.95 * len(names)
+    half = len(Many.words) // 4
+    assert known(scanner, Many.words[:half]) > 0.95 * half
+    assert known(scanner, Many.words[-half:]) < 0.05 * half
 
 
 def test_one_word_in_two_spellings_is_one_and_no_word_is_left_out() -> None:
@@ -145,3 +169,46 @@ def test_one_word_in_two_spellings_is_one_and_no_word_is_left_out() -> None:
     assert np.allclose(np.linalg.norm(vectors.rows, axis=1), 1)
     asked = np.array([*features("parcel"), *features("unheard"), 2**64 - 1], np.uint64)
     assert vectors.of_features(asked).any(axis=1).tolist() == [True, False, False]
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """A lexicon that knows no word as a whole, and of every word a vector that tells whether it has an x."""
+
+    words: tuple[str, ...] = ()
+
+    def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Two directions."""
+        return np.array([[1.0, 0.0] if "x" in word else [0.0, 1.0] for word in words], np.float32).reshape(
+            -1, 2
+        )
+
+
+def test_what_is_measured_is_true_of_words_in_pieces() -> None:
+    """A word that is known by its text alone is not known where that text is held out: nothing better than chance."""
+    targets = np.arange(200) % 2
+    texts = [f"q{row}{'x' if target else 'y'}" for row, target in enumerate(targets)]
+    beliefs = np.eye(2, dtype=np.float32)[targets]
+    folds = np.arange(200) // 40
+    found = distil(texts, beliefs, np.arange(200), folds, lexicon=Spelled())
+    assert (found.logits.argmax(axis=1) == targets).mean() < 0.65
+
+
+@pytest.mark.parametrize("lexicon", [None, Kinds()])
+def test_a_model_knows_the_words_of_its_lexicon(lexicon: Kinds | None) -> None:
+    """From labelled texts to answers: unseen words of a kind, by the whole way that `ale fit` takes."""
+    texts, targets = half(slice(0, SEEN))
+    encoder = WordEncoder()
+    given = FitInput(
+        texts=texts,
+        raw=encoder.encode(texts),
+        targets=targets,
+        groups=np.arange(len(texts)),
+        labels=LABELS,
+        student=LinearStudent,
+        lexicon=lexicon,
+    )
+    fitted = fit_model(given, encoder)
+    more, of = half(slice(-UNSEEN, None), seed=1)
+    right = np.mean([LABELS.index(str(said.label)) for said in fitted.model.predict(more)] == of)
+    assert right > 0.95 if lexicon else right < 0.6
