@@ -44,6 +44,8 @@ class TokenLexicon:
 
     def _split(self, words: Sequence[str]) -> None:
         """Keeps the pieces of each word, in the spelling that takes fewest; none where one is unknown."""
+        if not words:  # some tokenizers fail on no text at all
+            return
         # Many tokenizers write the gap before a word as part of it, some as a piece of its own.
         gap = set(self.pieces([" "])[0])
         spelt = [

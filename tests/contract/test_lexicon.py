@@ -44,6 +44,8 @@ def test_transformers_reads_the_same(embedded: TokenLexicon) -> None:
     other = resolve_lexicon(str(embedded_folder()))
     assert other is not None
     assert other.words == embedded.words
+    assert other.vectors(["the"]).any()
+    assert other.vectors([]).shape == (0, 384)
     some = [*embedded.words[::40], "reimbursement", "🙂"]
     assert np.allclose(other.vectors(some), embedded.vectors(some), atol=1e-6)
 
